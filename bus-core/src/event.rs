@@ -2,12 +2,11 @@
 
 use std::any::{Any, TypeId};
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use crate::codec::PayloadCodec;
 use crate::command::CommandDescriptor;
+use crate::handler::Body;
 use crate::handler::{Handler, Link, Place, ServiceDescriptor, ServiceName};
-use crate::private::Body;
 use crate::receipt::Receipt;
 
 /// A struct that is fired as an event; derived, never written by hand.
@@ -44,7 +43,10 @@ impl<T> Topic<T> {
     /// Used by the macros.
     #[doc(hidden)]
     pub const fn new(descriptor: &'static EventDescriptor) -> Self {
-        Self { descriptor, payload: PhantomData }
+        Self {
+            descriptor,
+            payload: PhantomData,
+        }
     }
 
     /// The exchange that the event is fired on.
@@ -122,7 +124,7 @@ pub struct Upcast {
     /// The older type.
     pub from: fn() -> TypeId,
     /// Converts a value of the older type; `None` if it is of another.
-    pub apply: fn(&dyn Any) -> Option<Arc<dyn Any + Send + Sync>>,
+    pub apply: fn(&dyn Any) -> Option<Box<dyn Any + Send>>,
 }
 
 impl Upcast {
@@ -130,13 +132,13 @@ impl Upcast {
     pub const fn new<Old, New>() -> Self
     where
         Old: Clone + 'static,
-        New: From<Old> + Send + Sync + 'static,
+        New: From<Old> + Send + 'static,
     {
         Self {
             from: TypeId::of::<Old>,
             apply: |old| {
                 let old = old.downcast_ref::<Old>()?;
-                Some(Arc::new(New::from(old.clone())))
+                Some(Box::new(New::from(old.clone())))
             },
         }
     }

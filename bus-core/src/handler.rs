@@ -17,10 +17,10 @@ use crate::failure::Failure;
 pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// What one attempt of a handler came to.
-pub type Handled = Result<(), Failure>;
+pub type HandlerResult = Result<(), Failure>;
 
 /// Where in the source something was declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The file, as the compiler names it.
     pub file: &'static str,
@@ -121,9 +121,9 @@ pub enum Access {
 #[derive(Debug, Clone, Copy)]
 pub enum Body {
     /// Runs to its end at once.
-    Sync(fn(&Context, &Instance) -> Handled),
+    Sync(fn(&Context, &Instance) -> HandlerResult),
     /// Makes a future for the executor of the service.
-    Async(fn(Context, Instance) -> LocalFuture<Handled>),
+    Async(fn(Context, Instance) -> LocalFuture<HandlerResult>),
 }
 
 /// The state of a service, as its handlers receive it; empty for a service without.
@@ -159,17 +159,24 @@ impl Instance {
 
 impl std::fmt::Debug for Instance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.is_some() { "Instance(state)" } else { "Instance" })
+        f.write_str(if self.is_some() {
+            "Instance(state)"
+        } else {
+            "Instance"
+        })
     }
 }
 
 /// The states that a handler wants, gathered so that `start()` can name every missing one.
 #[derive(Debug, Default)]
-pub struct Needs(Vec<Need>);
+pub struct Needs {
+    states: Vec<Need>,
+    context: bool,
+}
 
 /// One state that a handler wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Need {
+pub(crate) struct Need {
     pub(crate) type_id: TypeId,
     pub(crate) type_name: &'static str,
 }
@@ -177,13 +184,30 @@ pub struct Need {
 impl Needs {
     /// Adds the state `T`.
     pub fn state<T: 'static>(&mut self) {
-        self.0.push(Need { type_id: TypeId::of::<T>(), type_name: std::any::type_name::<T>() });
+        let need = Need {
+            type_id: TypeId::of::<T>(),
+            type_name: std::any::type_name::<T>(),
+        };
+        self.states.push(need);
     }
 
-    pub(crate) fn of(collect: fn(&mut Self)) -> Vec<Need> {
+    /// Notes that the context is asked for, so that messages are stamped with their time.
+    pub fn context(&mut self) {
+        self.context = true;
+    }
+
+    pub(crate) fn of(collect: fn(&mut Self)) -> Self {
         let mut needs = Self::default();
         collect(&mut needs);
-        needs.0
+        needs
+    }
+
+    pub(crate) fn states(&self) -> &[Need] {
+        &self.states
+    }
+
+    pub(crate) fn wants_context(&self) -> bool {
+        self.context
     }
 }
 
@@ -199,7 +223,7 @@ pub struct ServiceDescriptor {
     /// Makes the state, on the thread of the service.
     pub init: fn(Context) -> LocalFuture<Result<Instance, Failure>>,
     /// Runs at shutdown, on the same thread.
-    pub shutdown: Option<fn(Context, Instance) -> LocalFuture<Handled>>,
+    pub shutdown: Option<fn(Context, Instance) -> LocalFuture<HandlerResult>>,
     /// What becomes of the state after a panic.
     pub on_panic: OnPanic,
     /// The states that `init` and `shutdown` want injected.

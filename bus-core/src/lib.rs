@@ -1,0 +1,72 @@
+//! The runtime of [Autobus](https://crates.io/crates/autobus). Depend on `autobus`, which shows all
+//! of it together with the macros.
+//!
+//! A firing or a call becomes a [`message`](self) that knows its payload's type. The table finds the
+//! services that want it, their mailboxes take it, and each service's thread gives it to its
+//! handlers one by one. What a handler makes of it settles the delivery: done, tried again after a
+//! while, or kept among the dead letters.
+
+mod binding;
+mod builder;
+mod bus;
+mod call;
+mod catalog;
+mod clock;
+mod closure;
+mod codec;
+mod command;
+mod context;
+mod current;
+mod dead_letter;
+mod delivery;
+mod dynamic;
+mod envelope;
+mod error;
+mod event;
+mod failure;
+mod global;
+mod handler;
+mod lifecycle;
+mod message;
+pub mod name;
+mod outcome;
+mod park;
+mod payload;
+#[doc(hidden)]
+pub mod private;
+#[doc(hidden)]
+pub mod probe;
+mod promise;
+mod publish;
+mod receipt;
+mod router;
+mod runtime;
+mod service;
+mod signal;
+mod state;
+mod stats;
+mod table;
+mod upcast;
+mod verify;
+mod wire;
+
+pub use self::builder::{Builder, ENV_SERVICES, ENV_URL, Running};
+pub use self::bus::Bus;
+pub use self::catalog::{Catalog, CommandEntry, ListenerEntry, ServiceEntry};
+pub use self::clock::Clock;
+pub use self::closure::{CommandFn, ListenerFn};
+pub use self::command::{Contract, Handle};
+pub use self::context::Context;
+pub use self::dead_letter::{DeadLetter, DeadLetters};
+pub use self::dynamic::{Pattern, Registration};
+pub use self::envelope::Headers;
+pub use self::error::{CodecError, Cycle, Error, ErrorKind, ExecuteError, Fault, NotFound, Result};
+pub use self::event::{Event, Topic};
+pub use self::failure::{Failure, Reason};
+pub use self::global::current;
+pub use self::promise::Promise;
+pub use self::publish::Full;
+pub use self::receipt::{Accepted, Handled, Outcome, Outcomes, Receipt};
+pub use self::state::State;
+pub use self::stats::{HandlerStats, Health, ServiceStats, Stats};
+pub use self::verify::Report;

@@ -1,0 +1,402 @@
+//! [`Builder`]: a bus before it runs; [`Running`]: its owner while it does.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::binding::{Binding, Code, Counts, Defaults, Policy};
+use crate::bus::{Bus, Shared};
+use crate::catalog::{Catalog, CommandEntry, ListenerEntry};
+use crate::clock::Clock;
+use crate::closure::{CommandFn, ListenerFn};
+use crate::dynamic::{Pattern, Planned};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::PayloadDescriptor;
+use crate::handler::{Body, Handler, Needs, linked};
+use crate::lifecycle;
+use crate::runtime::Runtime;
+use crate::service::Service;
+use crate::state::States;
+use crate::table::{ByName, Command, Table};
+use crate::upcast::Upcasts;
+use crate::verify::{self, Report};
+
+/// The environment variable that chooses the transport.
+pub const ENV_URL: &str = "BUS_URL";
+
+/// The environment variable that chooses the services, separated by commas.
+pub const ENV_SERVICES: &str = "BUS_SERVICES";
+
+/// A bus before it runs.
+///
+/// [`start`](Self::start) makes it the process's default bus and lets the environment override what
+/// was chosen here; [`build`](Self::build) does neither.
+#[derive(Default)]
+#[must_use = "a builder does nothing before `start()` or `build()`"]
+pub struct Builder {
+    url: Option<String>,
+    services: Vec<String>,
+    states: States,
+    clock: Option<Clock>,
+    defaults: Defaults,
+    planned: Vec<Planned>,
+}
+
+impl Builder {
+    /// A bus with the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The transport: `memory:`, the default.
+    pub fn transport(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
+
+    /// The services that this process runs, each with everything below it; all, by default.
+    pub fn services<S: Into<String>>(mut self, services: impl IntoIterator<Item = S>) -> Self {
+        self.services = services.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// State that handlers take as `State<T>`; a second one of the same type replaces the first.
+    pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.states.insert(state);
+        self
+    }
+
+    /// The clock; the machine's, by default.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The bound of every mailbox, in deliveries, at least 1; 1,024 by default.
+    pub fn mailbox(mut self, deliveries: usize) -> Self {
+        self.defaults.mailbox = deliveries.max(1);
+        self
+    }
+
+    /// How long `shutdown()` and the drop of the bus may take; 30 s by default.
+    pub fn shutdown_within(mut self, limit: Duration) -> Self {
+        self.defaults.shutdown = limit;
+        self
+    }
+
+    /// How long a caller waits for a command that sets no `timeout`; 30 s by default.
+    pub fn command_timeout(mut self, limit: Duration) -> Self {
+        self.defaults.command_timeout = limit;
+        self
+    }
+
+    /// How many attempts follow a failed one, and the waits before them, where a handler sets
+    /// neither; 4 after 1 s, 5 s, 30 s and 2 min by default. The last wait repeats.
+    pub fn retry(mut self, retries: u32, backoff: &[Duration]) -> Self {
+        self.defaults.retry = retries;
+        self.defaults.backoff = backoff.into();
+        self
+    }
+
+    /// Serves a command with a closure for as long as the bus runs: see [`Bus::register_command`].
+    pub fn register_command<M>(mut self, name: &str, f: impl CommandFn<M>) -> Self {
+        self.planned
+            .push(Planned::Command(name.to_owned(), f.into_closure()));
+        self
+    }
+
+    /// Listens with a closure for as long as the bus runs: see [`Bus::register_listener`].
+    pub fn register_listener<M>(
+        mut self,
+        pattern: impl Into<Pattern>,
+        f: impl ListenerFn<M>,
+    ) -> Self {
+        self.planned
+            .push(Planned::Listener(pattern.into(), f.into_closure()));
+        self
+    }
+
+    /// Tells what is wrong with the wiring, without starting anything.
+    pub fn verify(&self) -> Report {
+        self.plan().1
+    }
+
+    /// Starts a bus of its own, which is nobody's default, whatever the environment says.
+    ///
+    /// # Errors
+    ///
+    /// `Wiring` with every fault; `Init` if a service does not start; `Transport` for a transport
+    /// that is not compiled in.
+    pub fn build(self) -> Result<Running> {
+        check_transport(self.url.as_deref())?;
+        let (catalog, report) = self.plan();
+        for warning in report.warnings() {
+            tracing::warn!("{warning}");
+        }
+        report.ok()?;
+        log(&catalog);
+        let table = assemble(&catalog, &self.defaults);
+        let upcasts = Upcasts::new(&catalog.events);
+        let clock = self.clock.unwrap_or_else(Clock::system);
+        let bus = Bus(Arc::new(Shared::new(
+            table,
+            self.states,
+            upcasts,
+            clock,
+            self.defaults,
+            catalog,
+            Runtime::new()?,
+        )));
+        lifecycle::start(&bus)?;
+        // From here on the drop of the owner stops what was started.
+        let running = Running { bus };
+        for planned in self.planned {
+            running.bus.register(planned)?.keep();
+        }
+        Ok(running)
+    }
+
+    /// Starts the process's default bus. `BUS_URL` and `BUS_SERVICES` override the builder.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build); `AlreadyStarted` if the process has a default bus.
+    pub fn start(self) -> Result<Running> {
+        crate::global::start(|| self.with_env()?.build())
+    }
+
+    /// Starts the default bus, waits for SIGINT or SIGTERM, and shuts it down: a service's whole
+    /// `main`. A second signal ends the process at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start) and [`Bus::shutdown`]; `Init` if the signals cannot be watched.
+    pub fn run(self) -> Result<()> {
+        // A signal that arrives while the bus starts must not be lost.
+        let signal = crate::signal::watch()?;
+        let bus = self.start()?;
+        signal.wait();
+        tracing::info!("a signal asks the process to stop");
+        bus.shutdown()
+    }
+
+    fn with_env(mut self) -> Result<Self> {
+        if let Some(url) = env(ENV_URL)? {
+            self.url = Some(url);
+        }
+        if let Some(services) = env(ENV_SERVICES)? {
+            let names = services
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty());
+            self.services = names.map(str::to_owned).collect();
+        }
+        Ok(self)
+    }
+
+    fn plan(&self) -> (Catalog, Report) {
+        let mut faults = Vec::new();
+        let mut catalog = Catalog::new(linked(), &mut faults);
+        verify::select(&mut catalog, &self.services, &mut faults);
+        let report = verify::verify(&catalog, &self.states, faults);
+        (catalog, report)
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the URL: it may hold a password.
+        f.debug_struct("Builder")
+            .field("services", &self.services)
+            .finish_non_exhaustive()
+    }
+}
+
+fn env(variable: &str) -> Result<Option<String>> {
+    match std::env::var(variable) {
+        Ok(text) if text.trim().is_empty() => Ok(None),
+        Ok(text) => Ok(Some(text)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(Error::new(
+            ErrorKind::Config,
+            format!("{variable} is not Unicode"),
+        )),
+    }
+}
+
+/// Only the scheme appears in messages: the rest may hold a password.
+fn check_transport(url: Option<&str>) -> Result<()> {
+    let Some(url) = url else { return Ok(()) };
+    let Some((scheme, _)) = url.split_once(':') else {
+        let text = "the transport is no URL; write `memory:`";
+        return Err(Error::new(ErrorKind::Config, text));
+    };
+    match scheme {
+        "memory" => Ok(()),
+        scheme => {
+            let text =
+                format!("the transport `{scheme}` is not compiled in; this build has `memory`");
+            Err(Error::new(ErrorKind::Transport, text))
+        }
+    }
+}
+
+fn log(catalog: &Catalog) {
+    for (krate, [commands, listeners, services]) in &catalog.crates {
+        tracing::info!(krate, commands, listeners, services, "linked");
+    }
+    for listener in &catalog.listeners {
+        if is_selected(catalog, &listener.service) {
+            for (exchange, pattern) in listener.bindings() {
+                tracing::info!(queue = listener.name, exchange, pattern, "bound");
+            }
+        }
+    }
+}
+
+fn is_selected(catalog: &Catalog, service: &str) -> bool {
+    catalog
+        .services
+        .get(service)
+        .is_some_and(|service| service.selected)
+}
+
+/// Makes the services, commands and bindings of the selected part of `catalog`.
+fn assemble(catalog: &Catalog, defaults: &Defaults) -> Table {
+    let services: HashMap<&str, Arc<Service>> = catalog
+        .services
+        .iter()
+        .filter(|(_, entry)| entry.selected)
+        .map(|(name, entry)| {
+            let service = Service::new(name.as_str().into(), defaults.mailbox, entry.state);
+            (name.as_str(), Arc::new(service))
+        })
+        .collect();
+    let mut running: Vec<Arc<Service>> = services.values().cloned().collect();
+    running.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut table = Table::new(running);
+    for entry in &catalog.commands {
+        let command = services
+            .get(entry.service.as_str())
+            .and_then(|service| command(entry, service, defaults));
+        if let Some(command) = &command {
+            // The rules of wiring leave each name once.
+            let _ = table.serve(command.clone());
+        }
+        for descriptor in &entry.descriptors {
+            table.link(descriptor, entry.name.as_str().into(), command.clone());
+        }
+    }
+    for entry in &catalog.listeners {
+        if let Some(service) = services.get(entry.service.as_str()) {
+            let binding = listener(entry, service, defaults);
+            for (exchange, pattern) in entry.bindings() {
+                table.bind(exchange, pattern, &binding);
+            }
+        }
+    }
+    table
+}
+
+fn command(
+    entry: &CommandEntry,
+    service: &Arc<Service>,
+    defaults: &Defaults,
+) -> Option<Arc<Command>> {
+    let descriptor = entry.descriptor();
+    let body = descriptor.body?;
+    let name: Arc<str> = entry.name.as_str().into();
+    let binding = bind(
+        name.clone(),
+        &descriptor.handler,
+        body,
+        None,
+        false,
+        service,
+        defaults,
+    );
+    let by_name = descriptor.wire.map(ByName::Linked);
+    Some(Arc::new(Command {
+        name,
+        binding,
+        by_name,
+    }))
+}
+
+fn listener(entry: &ListenerEntry, service: &Arc<Service>, defaults: &Defaults) -> Arc<Binding> {
+    let descriptor = entry.descriptor;
+    let (payload, shared) = (descriptor.payload, descriptor.shared);
+    let name = entry.name.as_str().into();
+    bind(
+        name,
+        &descriptor.handler,
+        descriptor.body,
+        payload,
+        shared,
+        service,
+        defaults,
+    )
+}
+
+fn bind(
+    name: Arc<str>,
+    handler: &Handler,
+    body: Body,
+    payload: Option<PayloadDescriptor>,
+    shared: bool,
+    service: &Arc<Service>,
+    defaults: &Defaults,
+) -> Arc<Binding> {
+    Arc::new(Binding {
+        name,
+        service: service.clone(),
+        place: Some(handler.place),
+        code: Code::Linked(body),
+        access: handler.access,
+        inline: handler.options.inline,
+        policy: Policy::new(&handler.options, defaults),
+        payload,
+        shared,
+        wants_context: Needs::of(handler.needs).wants_context(),
+        counts: Counts::default(),
+    })
+}
+
+/// The owner of a running bus: derefs to [`Bus`], and stops it when dropped.
+///
+/// The drop drains as [`Bus::shutdown`] does, and logs what that would return.
+#[derive(Debug)]
+#[must_use = "dropping it stops the bus"]
+pub struct Running {
+    bus: Bus,
+}
+
+impl Deref for Running {
+    type Target = Bus;
+    fn deref(&self) -> &Bus {
+        &self.bus
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.bus.shutdown() {
+            tracing::error!(%error, "the bus was dropped and did not stop cleanly");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_in_no_message_and_no_debug() {
+        let builder = Builder::new().transport("amqp://user:secret@localhost");
+        assert!(!format!("{builder:?}").contains("secret"));
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transport);
+        assert!(!format!("{error:?} {error}").contains("secret"), "{error}");
+    }
+}

@@ -1,0 +1,274 @@
+//! [`Bus`]: the handle on a running bus, and the state that all its handles share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use crate::binding::Defaults;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::dead_letter::{DeadLetters, Graves};
+use crate::delivery::Delivery;
+use crate::error::{Error, Result};
+use crate::failure::Failure;
+use crate::lifecycle::Gate;
+use crate::runtime::Runtime;
+use crate::service::{Entry, Service};
+use crate::state::States;
+use crate::table::Table;
+use crate::upcast::Upcasts;
+
+/// A handle on a running bus; cheap to clone.
+///
+/// The owner of a bus is [`Running`](crate::Running), which stops it when dropped. A handle does
+/// not: after shutdown its calls answer `Closed`.
+#[derive(Clone)]
+pub struct Bus(pub(crate) Arc<Shared>);
+
+/// What all handles on a bus share.
+pub(crate) struct Shared {
+    prefix: u64,
+    seq: AtomicU64,
+    table: RwLock<Table>,
+    pub(crate) states: States,
+    pub(crate) upcasts: Upcasts,
+    pub(crate) clock: Clock,
+    pub(crate) defaults: Defaults,
+    pub(crate) catalog: Catalog,
+    pub(crate) runtime: Runtime,
+    pub(crate) gate: Gate,
+    pub(crate) graves: Graves,
+    retries: Mutex<Retries>,
+    pub(crate) aborting: AtomicBool,
+    pub(crate) unrouted: AtomicU64,
+    pub(crate) fired: AtomicU64,
+    pub(crate) stopping: Mutex<()>,
+    /// The service of closures that are registered at run time; started with the first.
+    pub(crate) dynamic: Mutex<Option<Arc<Service>>>,
+}
+
+/// Deliveries that wait for their next attempt.
+#[derive(Default)]
+struct Retries {
+    waiting: HashMap<u64, Delivery>,
+    next: u64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        table: Table,
+        states: States,
+        upcasts: Upcasts,
+        clock: Clock,
+        defaults: Defaults,
+        catalog: Catalog,
+        runtime: Runtime,
+    ) -> Self {
+        Self {
+            prefix: fastrand::u64(..),
+            seq: AtomicU64::new(0),
+            table: RwLock::new(table),
+            states,
+            upcasts,
+            clock,
+            defaults,
+            catalog,
+            runtime,
+            gate: Gate::default(),
+            graves: Graves::default(),
+            retries: Mutex::default(),
+            aborting: AtomicBool::new(false),
+            unrouted: AtomicU64::new(0),
+            fired: AtomicU64::new(0),
+            stopping: Mutex::new(()),
+            dynamic: Mutex::new(None),
+        }
+    }
+}
+
+impl Bus {
+    /// What it consists of: services, commands, listeners with their bindings, events.
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.catalog
+    }
+
+    /// The deliveries that failed for good.
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters::new(self.clone())
+    }
+
+    /// Stops taking work, finishes what was accepted, and joins the services' threads.
+    ///
+    /// Work that handlers fire or execute while they finish is accepted work too. A delivery that
+    /// waits for its next attempt has it at once. The limit is the builder's `shutdown_within`,
+    /// 30 s by default. A second shutdown is harmless.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` names the services that were not done in time; their threads are left behind.
+    pub fn shutdown(&self) -> Result<()> {
+        self.shutdown_within(self.0.defaults.shutdown)
+    }
+
+    /// As [`shutdown`](Self::shutdown), with a limit of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`shutdown`](Self::shutdown).
+    pub fn shutdown_within(&self, limit: Duration) -> Result<()> {
+        crate::lifecycle::shutdown(self, limit)
+    }
+
+    /// Blocks until no handler runs and none is ready to run. Deliveries that wait for a time, such
+    /// as the next attempt, are not ready.
+    ///
+    /// Inside a handler it would wait for itself, so there it returns at once.
+    pub fn settle(&self) {
+        if !crate::current::is_inside(self) {
+            crate::lifecycle::wait_idle(self, None);
+        }
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn table(&self) -> RwLockReadGuard<'_, Table> {
+        self.0.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn table_mut(&self) -> RwLockWriteGuard<'_, Table> {
+        self.0.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.0.seq.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The id of a message as text.
+    pub(crate) fn message_id(&self, seq: u64) -> String {
+        format!("{:016x}-{seq}", self.0.prefix)
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(crate) fn states(&self) -> &States {
+        &self.0.states
+    }
+
+    pub(crate) fn upcasts(&self) -> &Upcasts {
+        &self.0.upcasts
+    }
+
+    pub(crate) fn runtime(&self) -> Runtime {
+        self.0.runtime.clone()
+    }
+
+    pub(crate) fn graves(&self) -> &Graves {
+        &self.0.graves
+    }
+
+    pub(crate) fn is_aborting(&self) -> bool {
+        self.0.aborting.load(Ordering::Acquire)
+    }
+
+    /// Waits until the bus is open; `false` if it did not start.
+    pub(crate) async fn gate(&self) -> bool {
+        self.0.gate.passed().await
+    }
+
+    /// Keeps a delivery among the dead letters.
+    pub(crate) fn bury(&self, delivery: Delivery, reason: Failure) {
+        self.0.graves.bury(self, delivery, reason);
+    }
+
+    /// Delivers a dead letter again.
+    pub(crate) fn revive(&self, delivery: Delivery) -> Result<()> {
+        if !self.table().accepts(crate::current::is_inside(self)) {
+            return Err(Error::closed());
+        }
+        // The receipt of the first life is settled: nobody waits for this one.
+        delivery.message.head().outcomes.reopen();
+        self.enqueue(Delivery {
+            attempt: 1,
+            ..delivery
+        })
+        .map_err(|_| Error::closed())
+    }
+
+    /// Puts a delivery that was accepted before into its mailbox.
+    pub(crate) fn enqueue(&self, delivery: Delivery) -> Result<(), Delivery> {
+        let service = delivery.binding.service.clone();
+        match service.mailbox.push(Entry::One(delivery), 1) {
+            Ok(_) => Ok(()),
+            Err(Entry::One(delivery)) => Err(delivery),
+            Err(Entry::Group { .. }) => Ok(()),
+        }
+    }
+
+    /// Delivers again after `wait`; at once while the bus is stopping.
+    pub(crate) fn retry_after(&self, wait: Duration, delivery: Delivery) {
+        let number = {
+            let mut retries = self.retries();
+            retries.next += 1;
+            let number = retries.next;
+            retries.waiting.insert(number, delivery);
+            number
+        };
+        if self.table().phase != crate::table::Phase::Open {
+            self.retry_now(number);
+            return;
+        }
+        let bus = Arc::downgrade(&self.0);
+        self.clock().at(self.clock().now() + wait, move || {
+            if let Some(shared) = bus.upgrade() {
+                Self(shared).retry_now(number);
+            }
+        });
+    }
+
+    fn retry_now(&self, number: u64) {
+        let Some(delivery) = self.retries().waiting.remove(&number) else {
+            return;
+        };
+        if let Err(delivery) = self.enqueue(delivery) {
+            delivery.die(
+                self,
+                Failure::internal("the bus stopped before the next attempt"),
+            );
+        }
+    }
+
+    /// Gives every delivery that waits for its next attempt that attempt at once; says how many.
+    pub(crate) fn retry_all_now(&self) -> usize {
+        let mut numbers: Vec<u64> = self.retries().waiting.keys().copied().collect();
+        numbers.sort_unstable();
+        for number in &numbers {
+            self.retry_now(*number);
+        }
+        numbers.len()
+    }
+
+    pub(crate) fn retrying(&self) -> usize {
+        self.retries().waiting.len()
+    }
+
+    fn retries(&self) -> std::sync::MutexGuard<'_, Retries> {
+        self.0
+            .retries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let phase = self.table().phase;
+        f.debug_struct("Bus")
+            .field("phase", &phase)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,269 @@
+//! A command on its way: the call that somebody waits for, and the task that nobody does.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context as TaskContext, Poll};
+
+use event_listener::{Event as Notify, EventListener};
+
+use crate::codec::{DecodeFn, EncodeFn};
+use crate::command::CommandDescriptor;
+use crate::context::Context;
+use crate::error::{CodecError, ExecuteError};
+use crate::failure::Failure;
+use crate::handler::HandlerResult;
+use crate::message::{CallFault, Caller, Head, Message, Payload};
+use crate::promise::{Reply, Slot};
+
+/// The types of one command; implemented by generated code, for a type that nobody can name.
+pub trait Spec: 'static {
+    /// The owned parameters that travel, as a tuple.
+    type Args: Send + 'static;
+    /// The answer.
+    type Ok: Send + 'static;
+    /// The handler's error.
+    type Err: Send + 'static;
+    /// What the macro says of the command.
+    const DESCRIPTOR: &'static CommandDescriptor;
+    /// Copies the arguments, if they can be copied.
+    const CLONE: Option<fn(&Self::Args) -> Self::Args>;
+    /// What can be done with an error.
+    const ERRORS: Errors<Self::Err>;
+}
+
+/// What can be done with the error of a command.
+#[derive(Debug)]
+pub struct Errors<E> {
+    /// Writes it for people.
+    pub text: Option<fn(&E) -> String>,
+    /// Writes it for the wire.
+    pub encode: Option<EncodeFn>,
+    /// Reads it from the wire.
+    pub decode: Option<DecodeFn>,
+    /// Whether a task that failed with it is tried again.
+    pub retry_if: Option<fn(&E) -> bool>,
+}
+
+impl<E: 'static> Errors<E> {
+    /// The error as a failure: text for people, a value for who can read it.
+    pub(crate) fn failure(&self, error: &E) -> Failure {
+        let text = match self.text {
+            Some(text) => text(error),
+            None => format!("an error of type `{}`", std::any::type_name::<E>()),
+        };
+        let retry = self.retry_if.is_none_or(|retry_if| retry_if(error));
+        let value = self.encode.and_then(|encode| encode(error).ok());
+        Failure::error(text, retry).with_value(value)
+    }
+}
+
+/// A call that somebody waits for; one allocation with its answer.
+pub(crate) struct Call<C: Spec> {
+    head: Head,
+    name: Arc<str>,
+    args: Mutex<Option<C::Args>>,
+    answer: Slot<C::Ok, C::Err>,
+    cancelled: AtomicBool,
+    cancel: Notify,
+}
+
+impl<C: Spec> Call<C> {
+    pub(crate) fn new(head: Head, name: Arc<str>, args: C::Args) -> Self {
+        Self {
+            head,
+            name,
+            args: Mutex::new(Some(args)),
+            answer: Slot::default(),
+            cancelled: AtomicBool::new(false),
+            cancel: Notify::new(),
+        }
+    }
+}
+
+impl<C: Spec> Message for Call<C> {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn subject(&self) -> (&str, &str) {
+        ("", &self.name)
+    }
+
+    fn payload(&self) -> Payload<'_> {
+        Payload::Encoded(b"null")
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        Err(CodecError::new(
+            "",
+            "a call that somebody waits for is not kept",
+        ))
+    }
+
+    fn call(&self) -> Option<&dyn Caller> {
+        Some(self)
+    }
+}
+
+impl<C: Spec> Caller for Call<C> {
+    fn fail(&self, why: CallFault) {
+        self.answer.fill(Err(why.into()));
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    fn listen_cancelled(&self) -> EventListener {
+        self.cancel.listen()
+    }
+}
+
+impl<C: Spec> Reply<C::Ok, C::Err> for Call<C> {
+    fn poll(&self, cx: &mut TaskContext<'_>) -> Poll<Result<C::Ok, ExecuteError<C::Err>>> {
+        self.answer.take(cx)
+    }
+
+    fn is_done(&self) -> bool {
+        self.answer.is_filled()
+    }
+
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.cancel.notify(usize::MAX);
+        self.answer.fill(Err(ExecuteError::Cancelled));
+    }
+}
+
+impl<E> From<CallFault> for ExecuteError<E> {
+    fn from(why: CallFault) -> Self {
+        match why {
+            CallFault::Panicked => Self::Panicked,
+            CallFault::Cancelled => Self::Cancelled,
+            CallFault::Closed => Self::Closed,
+            CallFault::Unavailable(text) => Self::Transport(text),
+        }
+    }
+}
+
+/// A command that runs without anybody waiting; it keeps its arguments for further attempts.
+pub(crate) struct Task<C: Spec> {
+    head: Head,
+    name: Arc<str>,
+    args: Kept<C::Args>,
+}
+
+/// Arguments that more than one attempt may need.
+enum Kept<A> {
+    Copied(Mutex<A>, fn(&A) -> A),
+    Encoded(Vec<u8>, DecodeFn),
+    Once(Mutex<Option<A>>),
+}
+
+impl<C: Spec> Task<C> {
+    pub(crate) fn new(head: Head, name: Arc<str>, args: C::Args) -> Result<Self, CodecError> {
+        let args = match (C::CLONE, &C::DESCRIPTOR.wire) {
+            (Some(copy), _) => Kept::Copied(Mutex::new(args), copy),
+            (None, Some(wire)) => Kept::Encoded((wire.encode_args)(&args)?, wire.decode_args),
+            (None, None) => Kept::Once(Mutex::new(Some(args))),
+        };
+        Ok(Self { head, name, args })
+    }
+
+    fn args(&self) -> Result<C::Args, Failure> {
+        match &self.args {
+            Kept::Copied(args, copy) => {
+                Ok(copy(&args.lock().unwrap_or_else(PoisonError::into_inner)))
+            }
+            Kept::Encoded(body, decode) => decode(body)
+                .and_then(|args| {
+                    let args = args.downcast::<C::Args>().map(|args| *args);
+                    args.map_err(|_| CodecError::new("", "the arguments became another type"))
+                })
+                .map_err(|error| Failure::undecodable(&error)),
+            Kept::Once(args) => args
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+                .ok_or_else(|| {
+                    let text = "the arguments are neither `Clone` nor serde types, \
+                                so there is one attempt only";
+                    Failure::error(text, false)
+                }),
+        }
+    }
+}
+
+impl<C: Spec> Message for Task<C> {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn subject(&self) -> (&str, &str) {
+        ("", &self.name)
+    }
+
+    fn payload(&self) -> Payload<'_> {
+        match &self.args {
+            Kept::Encoded(body, _) => Payload::Encoded(body),
+            Kept::Copied(..) | Kept::Once(_) => Payload::Encoded(b"null"),
+        }
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        let missing = || CodecError::new("", "the command is local; its arguments have no codec");
+        let encode = C::DESCRIPTOR.wire.as_ref().ok_or_else(missing)?.encode_args;
+        match &self.args {
+            Kept::Encoded(body, _) => Ok(body.clone()),
+            Kept::Copied(args, _) => encode(&*args.lock().unwrap_or_else(PoisonError::into_inner)),
+            Kept::Once(_) => Err(missing()),
+        }
+    }
+}
+
+/// Takes the arguments of command `C` out of the message that is handled.
+///
+/// # Errors
+///
+/// If the message is not for this command, which the runtime rules out, or if a task's arguments
+/// do not decode.
+pub fn open<C: Spec>(ctx: &Context) -> Result<C::Args, Failure> {
+    let message: &dyn Any = &**ctx.message();
+    if let Some(call) = message.downcast_ref::<Call<C>>() {
+        let args = call
+            .args
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        return args.ok_or_else(|| Failure::internal("the arguments were taken before"));
+    }
+    match message.downcast_ref::<Task<C>>() {
+        Some(task) => task.args(),
+        None => Err(Failure::internal("the message is not for this command")),
+    }
+}
+
+/// Gives what command `C` returned to whoever waits for it.
+///
+/// # Errors
+///
+/// The command's own, as the outcome of the attempt.
+pub fn close<C: Spec>(ctx: &Context, result: Result<C::Ok, C::Err>) -> HandlerResult {
+    let message: &dyn Any = &**ctx.message();
+    let call = message.downcast_ref::<Call<C>>();
+    match (result, call) {
+        (Ok(answer), call) => {
+            if let Some(call) = call {
+                call.answer.fill(Ok(answer));
+            }
+            Ok(())
+        }
+        (Err(error), Some(call)) => {
+            let failure = C::ERRORS.failure(&error);
+            call.answer.fill(Err(ExecuteError::Handler(error)));
+            Err(failure)
+        }
+        (Err(error), None) => Err(C::ERRORS.failure(&error)),
+    }
+}

@@ -1,0 +1,299 @@
+//! The clock of a bus: the only place that knows what time it is and wakes what waits for a time.
+//!
+//! The system clock has one thread, started with the first timer. A manual clock stands still until
+//! somebody moves it, so that tests of delays take no time.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+/// The clock of a bus; cheap to clone.
+///
+/// Retries, timeouts and the time of events are read from it. [`Clock::system`] is the default.
+#[derive(Clone)]
+pub struct Clock(Arc<Inner>);
+
+struct Inner {
+    timers: Arc<Timers>,
+    manual: Option<Manual>,
+}
+
+struct Manual {
+    start: Instant,
+    start_time: SystemTime,
+    elapsed: Mutex<Duration>,
+}
+
+#[derive(Default)]
+struct Timers {
+    state: Mutex<TimerState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct TimerState {
+    due: BTreeMap<TimerId, Timer>,
+    next: u64,
+    thread: bool,
+    closed: bool,
+}
+
+/// When a timer is due, and which one it is.
+pub(crate) type TimerId = (Instant, u64);
+
+type Timer = Box<dyn FnOnce() + Send>;
+
+impl Clock {
+    /// The machine's clock.
+    pub fn system() -> Self {
+        Self(Arc::new(Inner {
+            timers: Arc::default(),
+            manual: None,
+        }))
+    }
+
+    /// A clock that stands still until [`advance`](Self::advance) moves it.
+    pub fn manual() -> Self {
+        let manual = Manual {
+            start: Instant::now(),
+            start_time: SystemTime::now(),
+            elapsed: Mutex::new(Duration::ZERO),
+        };
+        Self(Arc::new(Inner {
+            timers: Arc::default(),
+            manual: Some(manual),
+        }))
+    }
+
+    /// Now, for measuring.
+    pub fn now(&self) -> Instant {
+        match &self.0.manual {
+            None => Instant::now(),
+            Some(manual) => manual.start + *lock(&manual.elapsed),
+        }
+    }
+
+    /// Now, as the time of day.
+    pub fn time(&self) -> SystemTime {
+        match &self.0.manual {
+            None => SystemTime::now(),
+            Some(manual) => manual.start_time + *lock(&manual.elapsed),
+        }
+    }
+
+    /// Moves a manual clock to the next due timer, but no further than `limit`, and runs that
+    /// timer. Gives the time that is left until `limit`, or `None` when the clock has reached it.
+    ///
+    /// The system clock does not move by hand: it answers `None`.
+    pub(crate) fn step(&self, limit: Instant) -> Option<Duration> {
+        let manual = self.0.manual.as_ref()?;
+        let (timer, now) = {
+            let mut state = self.0.timers.lock();
+            let first = state.due.first_key_value().map(|(id, _)| *id);
+            match first {
+                Some(id) if id.0 <= limit => (state.due.remove(&id), id.0),
+                _ => (None, limit),
+            }
+        };
+        {
+            let mut elapsed = lock(&manual.elapsed);
+            *elapsed = (*elapsed).max(now.saturating_duration_since(manual.start));
+        }
+        let timer = timer?;
+        timer();
+        Some(limit.saturating_duration_since(now))
+    }
+
+    /// Moves a manual clock by `duration` and runs what becomes due, in order of time.
+    ///
+    /// The system clock does not move by hand; for it this does nothing.
+    pub fn advance(&self, duration: Duration) {
+        let limit = self.now() + duration;
+        while self.step(limit).is_some() {}
+    }
+
+    /// Whether it moves only by hand.
+    pub(crate) fn is_manual(&self) -> bool {
+        self.0.manual.is_some()
+    }
+
+    /// Runs `timer` at `at`, on the clock's thread; it must not block.
+    pub(crate) fn at(&self, at: Instant, timer: impl FnOnce() + Send + 'static) -> TimerId {
+        let mut state = self.0.timers.lock();
+        state.next += 1;
+        let id = (at, state.next);
+        let first = state
+            .due
+            .first_key_value()
+            .is_none_or(|(first, _)| id < *first);
+        state.due.insert(id, Box::new(timer));
+        if self.0.manual.is_none() {
+            if !state.thread {
+                state.thread = spawn(&self.0.timers);
+            }
+            if first {
+                self.0.timers.changed.notify_one();
+            }
+        }
+        id
+    }
+
+    /// Takes a timer back; nothing if it ran already.
+    pub(crate) fn cancel(&self, id: TimerId) {
+        self.0.timers.lock().due.remove(&id);
+    }
+
+    /// Completes at `deadline`.
+    pub(crate) fn sleep_until(&self, deadline: Instant) -> Sleep {
+        Sleep {
+            clock: self.clone(),
+            deadline,
+            timer: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_manual() {
+            "Clock(manual)"
+        } else {
+            "Clock(system)"
+        })
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.timers.lock().closed = true;
+        self.timers.changed.notify_one();
+    }
+}
+
+impl Timers {
+    fn lock(&self) -> MutexGuard<'_, TimerState> {
+        lock(&self.state)
+    }
+
+    /// What the clock's thread does until the clock is dropped.
+    fn run(&self) {
+        let mut state = self.lock();
+        while !state.closed {
+            let now = Instant::now();
+            let due = state.due.first_key_value().map(|(id, _)| *id);
+            state = match due {
+                Some(id) if id.0 <= now => {
+                    let timer = state.due.remove(&id);
+                    drop(state);
+                    if let Some(timer) = timer {
+                        timer();
+                    }
+                    self.lock()
+                }
+                Some((at, _)) => {
+                    let wait = self.changed.wait_timeout(state, at - now);
+                    wait.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+}
+
+fn spawn(timers: &Arc<Timers>) -> bool {
+    let timers = timers.clone();
+    let spawned = std::thread::Builder::new()
+        .name("bus-clock".to_owned())
+        .spawn(move || timers.run());
+    if let Err(error) = &spawned {
+        tracing::error!(%error, "the clock's thread cannot be started; no timer will run");
+    }
+    spawned.is_ok()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Completes at a time; dropping it takes its timer back.
+pub(crate) struct Sleep {
+    clock: Clock,
+    deadline: Instant,
+    timer: Option<(TimerId, Arc<Mutex<Waker>>)>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.clock.now() >= self.deadline {
+            return Poll::Ready(());
+        }
+        match &self.timer {
+            Some((_, waker)) => lock(waker).clone_from(cx.waker()),
+            None => {
+                let waker = Arc::new(Mutex::new(cx.waker().clone()));
+                let woken = waker.clone();
+                let id = self
+                    .clock
+                    .at(self.deadline, move || lock(&woken).wake_by_ref());
+                self.timer = Some((id, waker));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some((id, _)) = self.timer.take() {
+            self.clock.cancel(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_runs_timers_in_order_of_time() {
+        let clock = Clock::manual();
+        let start = clock.now();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        for (name, after) in [("late", 20), ("early", 10), ("never", 99)] {
+            let seen = seen.clone();
+            clock.at(start + Duration::from_secs(after), move || {
+                lock(&seen).push(name)
+            });
+        }
+        clock.advance(Duration::from_secs(30));
+        assert_eq!(*lock(&seen), ["early", "late"]);
+        assert_eq!(clock.now(), start + Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_dropped_sleep_leaves_no_timer() {
+        let clock = Clock::manual();
+        let mut sleep = clock.sleep_until(clock.now() + Duration::from_secs(1));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut sleep).poll(&mut cx).is_pending());
+        assert_eq!(clock.0.timers.lock().due.len(), 1);
+        drop(sleep);
+        assert_eq!(clock.0.timers.lock().due.len(), 0);
+    }
+
+    #[test]
+    fn the_system_clock_wakes_what_sleeps() {
+        let clock = Clock::system();
+        let deadline = clock.now() + Duration::from_millis(5);
+        futures_lite::future::block_on(clock.sleep_until(deadline));
+        assert!(clock.now() >= deadline);
+    }
+}

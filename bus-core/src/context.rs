@@ -1,0 +1,307 @@
+//! [`Context`]: what a handler can ask about the message that it handles.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use crate::binding::Binding;
+use crate::bus::Bus;
+use crate::envelope::Headers;
+use crate::failure::Failure;
+use crate::handler::Needs;
+use crate::message::{Head, Held, Message, Payload, encode_as, type_of};
+use crate::service::Service;
+use crate::state::State;
+
+/// What a handler can ask about the message that it handles.
+///
+/// Take it as `ctx: &Context`, after the payload, in any order with `State<T>`.
+#[derive(Clone)]
+pub struct Context {
+    bus: Bus,
+    site: Site,
+    message: Arc<dyn Message>,
+    attempt: u32,
+    deadline: Option<Instant>,
+    inline: bool,
+}
+
+#[derive(Clone)]
+enum Site {
+    Handler(Arc<Binding>),
+    Lifecycle(Arc<Service>),
+}
+
+impl Context {
+    pub(crate) fn of_handler(
+        bus: Bus,
+        binding: Arc<Binding>,
+        message: Arc<dyn Message>,
+        attempt: u32,
+        inline: bool,
+    ) -> Self {
+        let deadline = binding
+            .policy
+            .timeout
+            .map(|limit| bus.clock().now() + limit);
+        Self {
+            bus,
+            site: Site::Handler(binding),
+            message,
+            attempt,
+            deadline,
+            inline,
+        }
+    }
+
+    pub(crate) fn of_service(bus: Bus, service: Arc<Service>) -> Self {
+        let message = Arc::new(Lifecycle(Head::new(&bus, 0)));
+        Self {
+            bus,
+            site: Site::Lifecycle(service),
+            message,
+            attempt: 1,
+            deadline: None,
+            inline: false,
+        }
+    }
+
+    /// The bus that runs the handler.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// The name of the service that the handler belongs to.
+    pub fn service(&self) -> &str {
+        match &self.site {
+            Site::Handler(binding) => &binding.service.name,
+            Site::Lifecycle(service) => &service.name,
+        }
+    }
+
+    /// The exchange that the event was fired on; empty for a command.
+    pub fn exchange(&self) -> &str {
+        self.message.subject().0
+    }
+
+    /// The routing key that the event was fired with, or the command's name.
+    pub fn key(&self) -> &str {
+        self.message.subject().1
+    }
+
+    /// The message's id (CloudEvents `id`): unique, and the same on every attempt.
+    pub fn id(&self) -> String {
+        self.bus.message_id(self.message.head().seq)
+    }
+
+    /// When the message was sent (CloudEvents `time`).
+    pub fn time(&self) -> SystemTime {
+        self.message.head().time(|| self.bus.clock().time())
+    }
+
+    /// The message's headers; empty for one that was sent in this process.
+    pub fn headers(&self) -> &Headers {
+        Headers::none()
+    }
+
+    /// Which attempt this is, counted from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Whether the message may have been handled before, by this listener.
+    pub fn redelivered(&self) -> bool {
+        self.attempt > 1
+    }
+
+    /// A key that is the same on every attempt of this listener for this message, and on no other:
+    /// keep it with the effect, to have the effect once.
+    pub fn idempotency_key(&self) -> String {
+        let handler = match &self.site {
+            Site::Handler(binding) => &binding.name,
+            Site::Lifecycle(service) => &service.name,
+        };
+        format!("{}/{handler}", self.id())
+    }
+
+    /// The id of the first message in the chain of causes; the message's own if it is the first.
+    pub fn correlation_id(&self) -> String {
+        self.bus.message_id(self.message.head().correlation)
+    }
+
+    /// The id of the message whose handler sent this one.
+    pub fn causation_id(&self) -> Option<String> {
+        let cause = self.message.head().cause;
+        (cause != 0).then(|| self.bus.message_id(cause))
+    }
+
+    /// Whether the work is no longer wanted: the caller cancelled, the handler's timeout has passed,
+    /// or the bus is past its shutdown deadline. A long handler looks now and then, and stops.
+    pub fn cancelled(&self) -> bool {
+        self.message
+            .call()
+            .is_some_and(crate::message::Caller::is_cancelled)
+            || self
+                .deadline
+                .is_some_and(|deadline| self.bus.clock().now() >= deadline)
+            || self.bus.is_aborting()
+    }
+
+    pub(crate) fn message(&self) -> &Arc<dyn Message> {
+        &self.message
+    }
+
+    pub(crate) fn is_inline(&self) -> bool {
+        self.inline
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(crate) fn binding(&self) -> Option<&Arc<Binding>> {
+        match &self.site {
+            Site::Handler(binding) => Some(binding),
+            Site::Lifecycle(_) => None,
+        }
+    }
+
+    /// The payload as an `X`: itself, by a declared upcast, or through the codec.
+    pub(crate) fn payload<X: Send + Sync + 'static>(&self) -> Result<Held<X>, Failure> {
+        if let Some(held) = Held::fired(&self.message) {
+            return Ok(held);
+        }
+        let binding = self
+            .binding()
+            .ok_or_else(|| Failure::internal("no payload here"))?;
+        let wanted = binding
+            .payload
+            .as_ref()
+            .ok_or_else(|| Failure::internal("the listener takes no payload"))?;
+        let (exchange, key) = self.message.subject();
+        let declared = self.bus.upcasts().declared(exchange, key);
+        let payload = self.message.payload();
+
+        // A value in hand, or one that its key says the type of, takes the declared upcast.
+        let from = type_of(&payload).or_else(|| declared.map(|event| (event.payload.type_id)()));
+        let path = from
+            .filter(|from| *from != (wanted.type_id)())
+            .and_then(|from| self.bus.upcasts().path(from, (wanted.type_id)()));
+        let value = match (payload, path) {
+            (Payload::Typed(value), Some(path)) => path.apply(value)?,
+            (Payload::Encoded(body), Some(path)) => {
+                let event = declared.ok_or_else(|| Failure::internal("no declared event"))?;
+                let old = decode_as(&event.payload, body)?;
+                path.apply(&*old)?
+            }
+            (Payload::Encoded(body), None) => decode_as(wanted, body)?,
+            (Payload::Typed(value), None) => {
+                let body = match declared {
+                    Some(event) => encode_as(&event.payload, value),
+                    None => self.message.encode(),
+                };
+                decode_as(wanted, &body.map_err(|error| Failure::undecodable(&error))?)?
+            }
+        };
+        let value = value.downcast::<X>();
+        value
+            .map(Held::own)
+            .map_err(|_| Failure::internal("the payload became another type"))
+    }
+}
+
+fn decode_as(
+    payload: &crate::event::PayloadDescriptor,
+    body: &[u8],
+) -> Result<Box<dyn std::any::Any + Send>, Failure> {
+    let decode = payload.codec.decode.ok_or_else(|| {
+        let name = (payload.type_name)();
+        let text = format!("`{name}` has no codec; derive `Deserialize` for it");
+        Failure::undecodable(&crate::error::CodecError::new("", text))
+    })?;
+    decode(body).map_err(|error| Failure::undecodable(&error))
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("service", &self.service())
+            .field("exchange", &self.exchange())
+            .field("key", &self.key())
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starting or stopping a service.
+struct Lifecycle(Head);
+
+impl Message for Lifecycle {
+    fn head(&self) -> &Head {
+        &self.0
+    }
+
+    fn subject(&self) -> (&str, &str) {
+        ("", "")
+    }
+
+    fn payload(&self) -> Payload<'_> {
+        Payload::Encoded(b"null")
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, crate::error::CodecError> {
+        Ok(b"null".to_vec())
+    }
+}
+
+/// A further parameter of a handler, taken by value.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a further parameter of a handler",
+    label = "not a parameter that the bus supplies",
+    note = "after the payload come `&Context` and any number of `State<T>`"
+)]
+pub trait Param: Sized {
+    /// Notes what it wants.
+    fn need(needs: &mut Needs);
+    /// Supplies it.
+    ///
+    /// # Errors
+    ///
+    /// If the bus does not have it, which `start()` rules out.
+    fn get(ctx: &Context) -> Result<Self, Failure>;
+}
+
+impl<T: Send + Sync + 'static> Param for State<T> {
+    fn need(needs: &mut Needs) {
+        needs.state::<T>();
+    }
+
+    fn get(ctx: &Context) -> Result<Self, Failure> {
+        ctx.bus.states().get::<T>().ok_or_else(|| {
+            let name = std::any::type_name::<T>();
+            Failure::internal(format!("the bus has no state `{name}`"))
+        })
+    }
+}
+
+/// A further parameter of a handler, taken by reference.
+#[diagnostic::on_unimplemented(
+    message = "`&{Self}` cannot be a further parameter of a handler",
+    label = "not a parameter that the bus supplies",
+    note = "after the payload come `&Context` and any number of `State<T>`"
+)]
+pub trait ParamRef {
+    /// Notes what it wants.
+    fn need(needs: &mut Needs);
+    /// Supplies it.
+    fn get(ctx: &Context) -> &Self;
+}
+
+impl ParamRef for Context {
+    fn need(needs: &mut Needs) {
+        needs.context();
+    }
+
+    fn get(ctx: &Context) -> &Self {
+        ctx
+    }
+}

@@ -1,0 +1,210 @@
+//! Deliveries that failed for good, kept with their reason, to be looked at and replayed.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::bus::Bus;
+use crate::delivery::Delivery;
+use crate::error::{Error, ErrorKind, Result};
+use crate::failure::Failure;
+
+/// The dead letters of a bus.
+///
+/// In memory they live as long as the bus.
+#[derive(Debug, Clone)]
+pub struct DeadLetters {
+    bus: Bus,
+}
+
+/// A delivery that failed for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    id: String,
+    listener: String,
+    exchange: String,
+    key: String,
+    reason: Failure,
+    attempts: u32,
+    payload: String,
+    time: SystemTime,
+}
+
+impl DeadLetter {
+    /// Identifies it: the id of the message and the listener. A replay that dies has the same id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The listener, or the command of a task, that it failed for.
+    pub fn listener(&self) -> &str {
+        &self.listener
+    }
+
+    /// The exchange that the event was fired on; empty for a task.
+    pub fn exchange(&self) -> &str {
+        &self.exchange
+    }
+
+    /// The routing key, or the command's name.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Why the last attempt failed.
+    pub fn reason(&self) -> &Failure {
+        &self.reason
+    }
+
+    /// How many attempts there were.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The payload as JSON; the error's text in angle brackets if it has no codec.
+    pub fn payload(&self) -> &str {
+        &self.payload
+    }
+
+    /// When it died.
+    pub fn time(&self) -> SystemTime {
+        self.time
+    }
+}
+
+impl DeadLetters {
+    pub(crate) fn new(bus: Bus) -> Self {
+        Self { bus }
+    }
+
+    /// Every dead letter, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the transport that keeps them cannot be reached; never in memory.
+    pub fn list(&self) -> Result<Vec<DeadLetter>> {
+        Ok(self
+            .bus
+            .graves()
+            .lock()
+            .letters
+            .values()
+            .map(|(letter, _)| letter.clone())
+            .collect())
+    }
+
+    /// Delivers one again, to the listener that it failed for. Attempts are counted anew; the
+    /// idempotency key stays.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is none of this id; `Closed` after shutdown, and then it stays.
+    pub fn replay(&self, id: &str) -> Result<()> {
+        let taken = self.bus.graves().lock().take(|letter| letter.id == id);
+        let Some((number, letter, delivery)) = taken else {
+            return Err(unknown(id));
+        };
+        self.bus.revive(delivery.clone()).map_err(|error| {
+            self.bus
+                .graves()
+                .lock()
+                .letters
+                .insert(number, (letter, delivery));
+            error
+        })
+    }
+
+    /// Delivers every one again, in order of their death; says how many.
+    ///
+    /// # Errors
+    ///
+    /// As [`replay`](Self::replay); those that were not replayed stay.
+    pub fn replay_all(&self) -> Result<usize> {
+        let letters = self.list()?;
+        for letter in &letters {
+            self.replay(&letter.id)?;
+        }
+        Ok(letters.len())
+    }
+
+    /// Gives one up for good.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is none of this id.
+    pub fn drop(&self, id: &str) -> Result<()> {
+        match self.bus.graves().lock().take(|letter| letter.id == id) {
+            Some(_) => Ok(()),
+            None => Err(unknown(id)),
+        }
+    }
+}
+
+fn unknown(id: &str) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("there is no dead letter `{id}`"),
+    )
+}
+
+/// Where a bus in memory keeps its dead letters.
+#[derive(Default)]
+pub(crate) struct Graves(Mutex<Yard>);
+
+#[derive(Default)]
+pub(crate) struct Yard {
+    letters: BTreeMap<u64, (DeadLetter, Delivery)>,
+    next: u64,
+}
+
+impl Graves {
+    fn lock(&self) -> MutexGuard<'_, Yard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().letters.len()
+    }
+
+    pub(crate) fn bury(&self, bus: &Bus, delivery: Delivery, reason: Failure) -> DeadLetter {
+        let (exchange, key) = delivery.message.subject();
+        let payload = match delivery.message.encode() {
+            Ok(body) => String::from_utf8_lossy(&body).into_owned(),
+            Err(error) => format!("<{error}>"),
+        };
+        let letter = DeadLetter {
+            id: format!(
+                "{}/{}",
+                bus.message_id(delivery.message.head().seq),
+                delivery.binding.name
+            ),
+            listener: delivery.binding.name.to_string(),
+            exchange: exchange.to_owned(),
+            key: key.to_owned(),
+            reason,
+            attempts: delivery.attempt,
+            payload,
+            time: bus.clock().time(),
+        };
+        let mut yard = self.lock();
+        let number = yard.next;
+        yard.next += 1;
+        yard.letters.insert(number, (letter.clone(), delivery));
+        letter
+    }
+}
+
+impl Yard {
+    fn take(
+        &mut self,
+        wanted: impl Fn(&DeadLetter) -> bool,
+    ) -> Option<(u64, DeadLetter, Delivery)> {
+        let number = self
+            .letters
+            .iter()
+            .find(|(_, (letter, _))| wanted(letter))
+            .map(|(number, _)| *number)?;
+        let (letter, delivery) = self.letters.remove(&number)?;
+        Some((number, letter, delivery))
+    }
+}

@@ -1,0 +1,147 @@
+//! One message for one handler: an attempt, and what follows from it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::binding::{Binding, Counts};
+use crate::bus::Bus;
+use crate::context::Context;
+use crate::current::Current;
+use crate::failure::{Failure, Reason};
+use crate::handler::{HandlerResult, Instance};
+use crate::message::{CallFault, Message};
+
+/// One message for one handler.
+#[derive(Clone)]
+pub(crate) struct Delivery {
+    pub(crate) binding: Arc<Binding>,
+    pub(crate) message: Arc<dyn Message>,
+    /// The handler's place among the outcomes of the message.
+    pub(crate) slot: u32,
+    /// Counted from 1.
+    pub(crate) attempt: u32,
+}
+
+impl Delivery {
+    pub(crate) fn context(&self, bus: &Bus, inline: bool) -> Context {
+        let Self {
+            binding,
+            message,
+            attempt,
+            ..
+        } = self.clone();
+        Context::of_handler(bus.clone(), binding, message, attempt, inline)
+    }
+
+    /// How many of this kind may run at once: a listener's and a task's is 1 unless it says more, a
+    /// call that somebody waits for has no limit unless it says one.
+    pub(crate) fn limit(&self) -> Option<usize> {
+        let default = self.message.call().is_none().then_some(1);
+        self.binding.policy.concurrency.or(default)
+    }
+
+    /// Whether the caller gave up before this started; then it is not run.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.message
+            .call()
+            .is_some_and(crate::message::Caller::is_cancelled)
+    }
+
+    /// Runs a synchronous handler to its end, on this thread.
+    pub(crate) fn run(&self, bus: &Bus, instance: &Instance, inline: bool) -> HandlerResult {
+        let ctx = self.context(bus, inline);
+        let _inside = Current::of(&ctx).enter();
+        let run = || self.binding.code.run(&ctx, instance);
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(Failure::internal(
+                "an asynchronous handler was run as a synchronous one",
+            )),
+            Err(payload) => Err(Failure::panic(&*payload)),
+        }
+    }
+
+    /// Settles the attempt: done, to be tried again, or dead.
+    pub(crate) fn conclude(self, bus: &Bus, result: HandlerResult) {
+        let counts = &self.binding.counts;
+        let Err(failure) = result else {
+            Counts::add(&counts.handled);
+            self.message
+                .head()
+                .outcomes
+                .settle(self.slot, self.attempt, Ok(()));
+            return;
+        };
+        Counts::add(&counts.failed);
+        if failure.reason() == Reason::Panic {
+            Counts::add(&counts.panicked);
+        }
+        if let Some(caller) = self.message.call() {
+            let handler = &*self.binding.name;
+            match failure.reason() {
+                // The caller has the error; who serves it may want to see it too.
+                Reason::Error => tracing::debug!(handler, %failure, "a command failed"),
+                Reason::Panic => {
+                    tracing::error!(handler, %failure, "a command panicked");
+                    caller.fail(CallFault::Panicked);
+                }
+                _ => {
+                    tracing::error!(handler, %failure, "a command could not be run");
+                    caller.fail(CallFault::Unavailable(failure.to_string()));
+                }
+            }
+            self.message
+                .head()
+                .outcomes
+                .settle(self.slot, self.attempt, Err(failure));
+            return;
+        }
+        let wait = self
+            .binding
+            .policy
+            .wait_after(self.attempt)
+            .filter(|_| failure.is_retryable());
+        match wait {
+            Some(wait) => {
+                Counts::add(&counts.retried);
+                let (exchange, key) = self.message.subject();
+                tracing::warn!(
+                    listener = &*self.binding.name,
+                    exchange,
+                    key,
+                    id = bus.message_id(self.message.head().seq),
+                    attempt = self.attempt,
+                    ?wait,
+                    %failure,
+                    "a delivery failed and will be tried again"
+                );
+                bus.retry_after(
+                    wait,
+                    Self {
+                        attempt: self.attempt + 1,
+                        ..self
+                    },
+                );
+            }
+            None => self.die(bus, failure),
+        }
+    }
+
+    /// Gives the delivery up: it is logged, counted and kept among the dead letters.
+    pub(crate) fn die(self, bus: &Bus, failure: Failure) {
+        Counts::add(&self.binding.counts.dead);
+        let (exchange, key) = self.message.subject();
+        tracing::error!(
+            listener = &*self.binding.name,
+            exchange,
+            key,
+            id = bus.message_id(self.message.head().seq),
+            attempts = self.attempt,
+            %failure,
+            "a delivery failed for good and is a dead letter now"
+        );
+        let (message, slot, attempts) = (self.message.clone(), self.slot, self.attempt);
+        bus.bury(self, failure.clone());
+        message.head().outcomes.settle(slot, attempts, Err(failure));
+    }
+}

@@ -1,0 +1,361 @@
+//! Commands and listeners that are registered while the program runs: closures.
+//!
+//! They run on the thread of a service of their own, `dynamic`. Parameters and answers go through
+//! the codec, but for an event that is fired in this process as the type that the closure borrows.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::task::{Context as TaskContext, Poll};
+
+use event_listener::{Event as Notify, EventListener};
+
+use crate::binding::{Binding, Counts, Policy};
+use crate::bus::Bus;
+use crate::closure::{Closure, CommandFn, ListenerFn};
+use crate::error::{CodecError, Error, ErrorKind, ExecuteError, Result};
+use crate::event::Topic;
+use crate::failure::Failure;
+use crate::handler::{Access, Options};
+use crate::message::{CallFault, Caller, Head, Message, Payload};
+use crate::name;
+use crate::promise::{Reply, Slot};
+use crate::service::Service;
+use crate::table::{ByName, Command};
+
+/// The service of closures.
+pub(crate) const SERVICE: &str = "dynamic";
+
+/// A registration that was made at run time; dropping it takes it back.
+///
+/// Deliveries that were accepted before are still handled.
+#[must_use = "dropping the guard takes the registration back"]
+pub struct Registration {
+    bus: std::sync::Weak<crate::bus::Shared>,
+    what: Option<Registered>,
+}
+
+pub(crate) enum Registered {
+    Command(Arc<Command>),
+    Listener(Arc<Binding>, Vec<(String, String)>),
+}
+
+impl Registration {
+    pub(crate) fn new(bus: &Bus, what: Registered) -> Self {
+        Self {
+            bus: Arc::downgrade(&bus.0),
+            what: Some(what),
+        }
+    }
+
+    /// Keeps the registration for as long as the bus lives.
+    pub fn keep(mut self) {
+        self.what = None;
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let (Some(shared), Some(what)) = (self.bus.upgrade(), self.what.take()) else {
+            return;
+        };
+        let bus = Bus(shared);
+        let mut table = bus.table_mut();
+        match what {
+            Registered::Command(command) => table.unserve(&command),
+            Registered::Listener(binding, keys) => {
+                for (exchange, pattern) in keys {
+                    table.unbind(&exchange, &pattern, &binding);
+                }
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Registration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = match &self.what {
+            Some(Registered::Command(command)) => command.name.to_string(),
+            Some(Registered::Listener(binding, _)) => binding.name.to_string(),
+            None => "kept".to_owned(),
+        };
+        f.debug_tuple("Registration").field(&what).finish()
+    }
+}
+
+/// What a listener that is registered at run time hears.
+///
+/// A pattern alone finds its exchange as `#[listener]` does: the declared events of the payload's
+/// type, else the exchange `bus` for one word. `("order", "order.#")` names exchange and pattern;
+/// a topic, such as `Order::SUBMIT`, names one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    pub(crate) exchange: Option<String>,
+    pub(crate) pattern: String,
+}
+
+impl From<&str> for Pattern {
+    fn from(pattern: &str) -> Self {
+        Self {
+            exchange: None,
+            pattern: pattern.to_owned(),
+        }
+    }
+}
+
+impl From<String> for Pattern {
+    fn from(pattern: String) -> Self {
+        Self {
+            exchange: None,
+            pattern,
+        }
+    }
+}
+
+impl From<(&str, &str)> for Pattern {
+    fn from((exchange, pattern): (&str, &str)) -> Self {
+        Self {
+            exchange: Some(exchange.to_owned()),
+            pattern: pattern.to_owned(),
+        }
+    }
+}
+
+impl<T> From<Topic<T>> for Pattern {
+    fn from(topic: Topic<T>) -> Self {
+        Self::from((topic.exchange(), topic.key()))
+    }
+}
+
+/// A closure that waits for its bus.
+pub(crate) enum Planned {
+    Command(String, Closure),
+    Listener(Pattern, Closure),
+}
+
+impl Bus {
+    /// Serves a command with a closure, on the thread of the service `dynamic`.
+    ///
+    /// It takes up to six serde types and, last, perhaps `&Context`; it returns a serde type, a
+    /// `Result` of two, or a future of either. Dropping the guard takes the command back.
+    ///
+    /// # Errors
+    ///
+    /// `Name` for a name that is none; `Duplicate` if it is served already; `Closed` after shutdown.
+    pub fn register_command<M>(&self, name: &str, f: impl CommandFn<M>) -> Result<Registration> {
+        self.register(Planned::Command(name.to_owned(), f.into_closure()))
+    }
+
+    /// Listens with a closure, on the thread of the service `dynamic`.
+    ///
+    /// It takes the payload, by value or by reference, or `&Context`, or both; it returns nothing,
+    /// `Result<(), E>`, or a future of either. Dropping the guard ends it.
+    ///
+    /// # Errors
+    ///
+    /// `Name` for a pattern that is none; `NotFound` if no exchange can be told from it; `Closed`
+    /// after shutdown.
+    pub fn register_listener<M>(
+        &self,
+        pattern: impl Into<Pattern>,
+        f: impl ListenerFn<M>,
+    ) -> Result<Registration> {
+        self.register(Planned::Listener(pattern.into(), f.into_closure()))
+    }
+
+    pub(crate) fn register(&self, planned: Planned) -> Result<Registration> {
+        let service = self.dynamic_service()?;
+        let what = match planned {
+            Planned::Command(name, closure) => {
+                self.register_one_command(&name, closure, &service)?
+            }
+            Planned::Listener(pattern, closure) => {
+                self.register_one_listener(&pattern, closure, &service)?
+            }
+        };
+        Ok(Registration::new(self, what))
+    }
+
+    fn register_one_command(
+        &self,
+        name: &str,
+        closure: Closure,
+        service: &Arc<Service>,
+    ) -> Result<Registered> {
+        name::check_name(name)?;
+        let binding = self.bind_closure(name.into(), closure, service);
+        let by_name = Some(ByName::Closure);
+        let command = Arc::new(Command {
+            name: name.into(),
+            binding,
+            by_name,
+        });
+        if let Err(taken) = self.table_mut().serve(command.clone()) {
+            let mut text = format!("the command `{name}` is served already");
+            if let Some(place) = taken.binding.place {
+                text.push_str(&format!(", by {place}"));
+            }
+            return Err(Error::new(ErrorKind::Duplicate, text));
+        }
+        Ok(Registered::Command(command))
+    }
+
+    fn register_one_listener(
+        &self,
+        pattern: &Pattern,
+        closure: Closure,
+        service: &Arc<Service>,
+    ) -> Result<Registered> {
+        name::check_pattern(&pattern.pattern)?;
+        let type_id = closure.payload.as_ref().map(|payload| (payload.type_id)());
+        let exchanges = match &pattern.exchange {
+            Some(exchange) => vec![exchange.clone()],
+            None => self
+                .catalog()
+                .exchanges_of(&pattern.pattern, type_id)
+                .map_err(|known| {
+                    let text = format!(
+                        "the exchange of the pattern `{}` cannot be told; name it: `(exchange, \
+                     pattern)`; the exchanges are {}",
+                        pattern.pattern,
+                        name::list(known)
+                    );
+                    Error::new(ErrorKind::NotFound, text)
+                })?,
+        };
+        let name = format!("{SERVICE}.{}", pattern.pattern);
+        let binding = self.bind_closure(name.into(), closure, service);
+        let keys: Vec<(String, String)> = exchanges
+            .into_iter()
+            .map(|exchange| (exchange, pattern.pattern.clone()))
+            .collect();
+        let mut table = self.table_mut();
+        for (exchange, pattern) in &keys {
+            table.bind(exchange, pattern, &binding);
+        }
+        Ok(Registered::Listener(binding, keys))
+    }
+
+    fn bind_closure(
+        &self,
+        name: Arc<str>,
+        closure: Closure,
+        service: &Arc<Service>,
+    ) -> Arc<Binding> {
+        Arc::new(Binding {
+            name,
+            service: service.clone(),
+            place: None,
+            code: closure.code,
+            access: Access::Stateless,
+            inline: false,
+            policy: Policy::new(&Options::DEFAULT, &self.0.defaults),
+            payload: closure.payload,
+            shared: false,
+            wants_context: true,
+            counts: Counts::default(),
+        })
+    }
+
+    /// The service of closures; started with the first.
+    fn dynamic_service(&self) -> Result<Arc<Service>> {
+        let mut dynamic = self
+            .0
+            .dynamic
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !self.table().accepts(crate::current::is_inside(self)) {
+            return Err(Error::closed());
+        }
+        if let Some(service) = &*dynamic {
+            return Ok(service.clone());
+        }
+        let service = Arc::new(Service::new(SERVICE.into(), self.0.defaults.mailbox, None));
+        crate::lifecycle::start_one(self, &service)?;
+        self.table_mut().services.push(service.clone());
+        *dynamic = Some(service.clone());
+        Ok(service)
+    }
+}
+
+/// A call of a closure: arguments and answer are JSON.
+pub(crate) struct EncodedCall {
+    head: Head,
+    name: Arc<str>,
+    body: Vec<u8>,
+    answer: Slot<Vec<u8>, Failure>,
+    cancelled: AtomicBool,
+    cancel: Notify,
+}
+
+impl EncodedCall {
+    pub(crate) fn new(bus: &Bus, command: &Command, body: Vec<u8>) -> Self {
+        Self {
+            head: Head::new(bus, 1),
+            name: command.name.clone(),
+            body,
+            answer: Slot::default(),
+            cancelled: AtomicBool::new(false),
+            cancel: Notify::new(),
+        }
+    }
+
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(crate) fn answer(&self, answer: Result<Vec<u8>, ExecuteError<Failure>>) {
+        self.answer.fill(answer);
+    }
+}
+
+impl Message for EncodedCall {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn subject(&self) -> (&str, &str) {
+        ("", &self.name)
+    }
+
+    fn payload(&self) -> Payload<'_> {
+        Payload::Encoded(&self.body)
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        Ok(self.body.clone())
+    }
+
+    fn call(&self) -> Option<&dyn Caller> {
+        Some(self)
+    }
+}
+
+impl Caller for EncodedCall {
+    fn fail(&self, why: CallFault) {
+        self.answer.fill(Err(why.into()));
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    fn listen_cancelled(&self) -> EventListener {
+        self.cancel.listen()
+    }
+}
+
+impl Reply<Vec<u8>, Failure> for EncodedCall {
+    fn poll(&self, cx: &mut TaskContext<'_>) -> Poll<Result<Vec<u8>, ExecuteError<Failure>>> {
+        self.answer.take(cx)
+    }
+
+    fn is_done(&self) -> bool {
+        self.answer.is_filled()
+    }
+
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.cancel.notify(usize::MAX);
+        self.answer.fill(Err(ExecuteError::Cancelled));
+    }
+}

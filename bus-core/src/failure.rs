@@ -1,0 +1,124 @@
+//! [`Failure`]: why one attempt of a handler did not succeed, and whether another may.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::CodecError;
+
+/// Why one attempt of a handler did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    reason: Reason,
+    message: String,
+    retry: bool,
+    value: Option<Arc<[u8]>>,
+}
+
+/// The kind of a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The handler returned an error.
+    Error,
+    /// The handler panicked.
+    Panic,
+    /// The payload does not decode as the listener's type.
+    Decode,
+    /// The handler took longer than its timeout.
+    Timeout,
+    /// The service could not be made ready: its `#[init]` failed.
+    Service,
+    /// The mailbox was 64 times over its bound.
+    Full,
+}
+
+impl Failure {
+    /// The handler's own error.
+    pub fn error(message: impl Into<String>, retry: bool) -> Self {
+        Self {
+            reason: Reason::Error,
+            message: message.into(),
+            retry,
+            value: None,
+        }
+    }
+
+    /// A fault of the runtime or of generated code.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self {
+            reason: Reason::Service,
+            message: message.into(),
+            retry: true,
+            value: None,
+        }
+    }
+
+    pub(crate) fn panic(payload: &(dyn std::any::Any + Send)) -> Self {
+        let text = payload
+            .downcast_ref::<&'static str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("a panic without a text");
+        Self {
+            reason: Reason::Panic,
+            message: text.to_owned(),
+            retry: true,
+            value: None,
+        }
+    }
+
+    pub(crate) fn undecodable(error: &CodecError) -> Self {
+        Self {
+            reason: Reason::Decode,
+            message: error.to_string(),
+            retry: false,
+            value: None,
+        }
+    }
+
+    pub(crate) fn timeout(limit: std::time::Duration) -> Self {
+        let message = format!("the handler took longer than {limit:?}");
+        Self {
+            reason: Reason::Timeout,
+            message,
+            retry: true,
+            value: None,
+        }
+    }
+
+    /// The kind.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The text of the error or panic.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The handler's error as a value, if it is a serde type and decodes as `E`.
+    pub fn decode<E: serde::de::DeserializeOwned>(&self) -> Option<E> {
+        serde_json::from_slice(self.value.as_deref()?).ok()
+    }
+
+    pub(crate) fn with_value(mut self, value: Option<Vec<u8>>) -> Self {
+        self.value = value.map(Arc::from);
+        self
+    }
+
+    /// Whether another attempt may succeed.
+    pub(crate) fn is_retryable(&self) -> bool {
+        self.retry
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            Reason::Panic => write!(f, "panicked: {}", self.message),
+            _ => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}

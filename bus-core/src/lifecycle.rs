@@ -1,0 +1,230 @@
+//! Starting and stopping a bus.
+//!
+//! Starting: mailboxes accept, then every state is made on its thread, then the gate opens and
+//! handlers run; one failure stops all. Stopping: new work is refused, accepted work is finished,
+//! threads are joined, within a deadline.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use event_listener::{Event, Listener as _};
+
+use crate::bus::Bus;
+use crate::error::{Error, ErrorKind, Result};
+use crate::name;
+use crate::service::{Service, spawn};
+use crate::table::Phase;
+
+/// Holds the services back until every state is made.
+#[derive(Default)]
+pub(crate) struct Gate {
+    state: AtomicU8,
+    changed: Event,
+}
+
+const OPEN: u8 = 1;
+const FAILED: u8 = 2;
+
+impl Gate {
+    fn set(&self, state: u8) {
+        self.state.store(state, Ordering::Release);
+        self.changed.notify(usize::MAX);
+    }
+
+    /// Whether services run.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.load(Ordering::Acquire) == OPEN
+    }
+
+    /// Waits until the bus is open, or has failed to start.
+    pub(crate) async fn passed(&self) -> bool {
+        loop {
+            let changed = self.changed.listen();
+            match self.state.load(Ordering::Acquire) {
+                OPEN => return true,
+                FAILED => return false,
+                _ => changed.await,
+            }
+        }
+    }
+}
+
+/// Starts the threads of all services and opens the gate.
+pub(crate) fn start(bus: &Bus) -> Result<()> {
+    let services = bus.table().services.clone();
+    let (ready, reports) = mpsc::channel();
+    let mut started = 0;
+    let mut failure = None;
+    for service in &services {
+        match spawn(bus, service, ready.clone()) {
+            Ok(()) => started += 1,
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
+    }
+    drop(ready);
+    for report in reports.iter().take(started) {
+        failure = failure.or(report.err());
+        if failure.is_some() {
+            break;
+        }
+    }
+    let Some(failure) = failure else {
+        bus.0.gate.set(OPEN);
+        return Ok(());
+    };
+    bus.table_mut().phase = Phase::Closed;
+    bus.0.gate.set(FAILED);
+    let deadline = Instant::now() + bus.0.defaults.shutdown;
+    let stuck = join(&services[..started], deadline);
+    for name in stuck {
+        tracing::error!(
+            service = name,
+            "a service did not stop after a failed start"
+        );
+    }
+    Err(failure)
+}
+
+/// Starts one more service on an open bus.
+pub(crate) fn start_one(bus: &Bus, service: &Arc<Service>) -> Result<()> {
+    let (ready, _) = mpsc::channel();
+    spawn(bus, service, ready)
+}
+
+/// Stops a bus.
+pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
+    if crate::current::is_inside(bus) {
+        let text = "a handler cannot wait for its own bus to stop; let another thread shut it down";
+        return Err(Error::new(ErrorKind::Unsupported, text));
+    }
+    // The second of two shutdowns waits for the first and finds nothing left to do.
+    let _stopping = bus
+        .0
+        .stopping
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if bus.table().phase == Phase::Closed {
+        return Ok(());
+    }
+    tracing::info!("the bus is stopping");
+    bus.table_mut().phase = Phase::Draining;
+    // Not the bus's clock: a clock that stands still must not keep the process from ending.
+    let deadline = Instant::now() + limit;
+    let drained = drain(bus, deadline);
+    let services = {
+        let mut table = bus.table_mut();
+        table.phase = Phase::Closed;
+        table.services.clone()
+    };
+    let busy: Vec<(String, u64)> = services
+        .iter()
+        .filter(|service| !service.mailbox.is_idle())
+        .map(|service| (service.name.to_string(), service.mailbox.open()))
+        .collect();
+    if !drained {
+        bus.0.aborting.store(true, Ordering::Release);
+    }
+    for service in &services {
+        service.mailbox.close();
+        if !drained {
+            drop(service.mailbox.clear());
+        }
+    }
+    // Those that are not stuck need a moment to see that they are to stop.
+    let grace = if drained {
+        Duration::ZERO
+    } else {
+        Duration::from_secs(1)
+    };
+    let stuck = join(&services, deadline.max(Instant::now() + grace));
+    if drained && stuck.is_empty() {
+        tracing::info!("the bus has stopped");
+        return Ok(());
+    }
+    let mut text = format!("the bus did not stop within {limit:?}");
+    if !busy.is_empty() {
+        let busy: Vec<String> = busy
+            .iter()
+            .map(|(name, open)| format!("`{name}` ({open} deliveries)"))
+            .collect();
+        text.push_str(&format!("; not done: {}", busy.join(", ")));
+    }
+    if !stuck.is_empty() {
+        text.push_str(&format!("; stuck and left behind: {}", name::list(&stuck)));
+    }
+    tracing::error!("{text}");
+    Err(Error::new(ErrorKind::Timeout, text))
+}
+
+/// Waits until everything that was accepted is done; `false` if it is not by `deadline`.
+fn drain(bus: &Bus, deadline: Instant) -> bool {
+    loop {
+        bus.retry_all_now();
+        if !wait_idle(bus, Some(deadline)) {
+            return false;
+        }
+        // Nothing is sent while the table is held, so what is idle now stays idle.
+        let mut table = bus.table_mut();
+        let idle = table
+            .services
+            .iter()
+            .all(|service| service.mailbox.is_idle());
+        if idle && bus.retrying() == 0 {
+            table.phase = Phase::Closed;
+            return true;
+        }
+    }
+}
+
+/// Blocks until every mailbox is empty and no handler runs; `false` if that is not by `deadline`.
+pub(crate) fn wait_idle(bus: &Bus, deadline: Option<Instant>) -> bool {
+    loop {
+        let services = bus.table().services.clone();
+        let before: u64 = services
+            .iter()
+            .map(|service| service.mailbox.accepted())
+            .sum();
+        for service in &services {
+            while !service.mailbox.is_idle() {
+                let idle = service.mailbox.listen_idle();
+                if service.mailbox.is_idle() {
+                    break;
+                }
+                match deadline {
+                    None => idle.wait(),
+                    Some(deadline) if idle.wait_deadline(deadline).is_some() => {}
+                    Some(_) => return false,
+                }
+            }
+        }
+        // What was idle when it was looked at may have received something since.
+        let after: u64 = services
+            .iter()
+            .map(|service| service.mailbox.accepted())
+            .sum();
+        if before == after && services.iter().all(|service| service.mailbox.is_idle()) {
+            return true;
+        }
+    }
+}
+
+/// Joins the threads; names those that are not at their end by `deadline`.
+fn join(services: &[Arc<Service>], deadline: Instant) -> Vec<String> {
+    let mut stuck = Vec::new();
+    for service in services {
+        if !service.wait_stopped(deadline) {
+            stuck.push(service.name.to_string());
+            continue;
+        }
+        if let Some(thread) = service.take_thread() {
+            if thread.join().is_err() {
+                tracing::error!(service = &*service.name, "the thread of a service panicked");
+            }
+        }
+    }
+    stuck
+}

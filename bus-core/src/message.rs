@@ -1,0 +1,337 @@
+//! What travels in the process: a fired event, a call, a task; each one allocation.
+//!
+//! A message knows its payload's type; services hold it as `Arc<dyn Message>`. Its id, time and
+//! causes are numbers until somebody asks for them as text.
+
+use std::any::{Any, TypeId};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use event_listener::Event as Notify;
+
+use crate::error::CodecError;
+use crate::event::{EventDescriptor, PayloadDescriptor};
+use crate::failure::Failure;
+use crate::router::Route;
+
+/// Anything that a handler can be given.
+pub(crate) trait Message: Any + Send + Sync {
+    /// Ids, causes, outcomes.
+    fn head(&self) -> &Head;
+    /// The exchange and the routing key; a command's name stands as the key.
+    fn subject(&self) -> (&str, &str);
+    /// The payload and its type.
+    fn payload(&self) -> Payload<'_>;
+    /// The payload as JSON.
+    fn encode(&self) -> Result<Vec<u8>, CodecError>;
+    /// The listeners that it went to; nothing for a call.
+    fn route(&self) -> Option<&Arc<Route>> {
+        None
+    }
+    /// The handle on a caller who waits for an answer.
+    fn call(&self) -> Option<&dyn Caller> {
+        None
+    }
+}
+
+/// Somebody who waits for the answer of a call.
+pub(crate) trait Caller {
+    /// Ends the wait without an answer of the handler.
+    fn fail(&self, why: CallFault);
+    /// Whether the caller gave up before the handler started.
+    fn is_cancelled(&self) -> bool;
+    /// Notified when the caller gives up.
+    fn listen_cancelled(&self) -> event_listener::EventListener;
+}
+
+/// Why a call has no answer of its handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CallFault {
+    Panicked,
+    Cancelled,
+    Closed,
+    /// The service cannot run it; says why.
+    Unavailable(String),
+}
+
+/// The payload of a message, borrowed.
+pub(crate) enum Payload<'a> {
+    /// A Rust value.
+    Typed(&'a dyn Any),
+    /// JSON.
+    Encoded(&'a [u8]),
+}
+
+/// What every message has.
+pub(crate) struct Head {
+    /// Unique in the bus, counted from 1.
+    pub(crate) seq: u64,
+    /// The message whose handler sent this one; 0 for none.
+    pub(crate) cause: u64,
+    /// The first message of the chain.
+    pub(crate) correlation: u64,
+    time: OnceLock<SystemTime>,
+    pub(crate) outcomes: Tracker,
+}
+
+impl Head {
+    pub(crate) fn new(bus: &crate::bus::Bus, deliveries: usize) -> Self {
+        let seq = bus.next_seq();
+        let (cause, correlation) = crate::current::cause(bus).unwrap_or((0, seq));
+        Self {
+            seq,
+            cause,
+            correlation,
+            time: OnceLock::new(),
+            outcomes: Tracker::new(deliveries),
+        }
+    }
+
+    /// When it was sent, or first asked for, if nothing at its sending wanted to know.
+    pub(crate) fn time(&self, now: impl FnOnce() -> SystemTime) -> SystemTime {
+        *self.time.get_or_init(now)
+    }
+}
+
+/// Counts the deliveries of a message that are not settled yet and keeps the failed ones.
+pub(crate) struct Tracker {
+    open: AtomicUsize,
+    failed: Mutex<Vec<(u32, u32, Failure)>>,
+    settled: Notify,
+}
+
+impl Tracker {
+    fn new(deliveries: usize) -> Self {
+        Self {
+            open: AtomicUsize::new(deliveries),
+            failed: Mutex::new(Vec::new()),
+            settled: Notify::new(),
+        }
+    }
+
+    /// Settles the delivery of the listener at `slot` of the route, after so many attempts.
+    pub(crate) fn settle(&self, slot: u32, attempts: u32, result: Result<(), Failure>) {
+        if let Err(failure) = result {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.push((slot, attempts, failure));
+        }
+        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.settled.notify(usize::MAX);
+        }
+    }
+
+    /// Counts one more delivery: a dead letter that is replayed.
+    pub(crate) fn reopen(&self) {
+        self.open.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.open.load(Ordering::Acquire) == 0
+    }
+
+    pub(crate) fn listen(&self) -> event_listener::EventListener {
+        self.settled.listen()
+    }
+
+    pub(crate) fn failed(&self) -> Vec<(u32, u32, Failure)> {
+        self.failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// A fired event.
+pub(crate) struct Firing<T> {
+    head: Head,
+    route: Arc<Route>,
+    descriptor: &'static EventDescriptor,
+    payload: Stored<T>,
+}
+
+/// A payload beside its head, or on its own where a listener takes it as `Arc<T>`.
+enum Stored<T> {
+    Inline(T),
+    Shared(Arc<T>),
+}
+
+impl<T: Send + Sync + 'static> Firing<T> {
+    pub(crate) fn new(
+        head: Head,
+        route: Arc<Route>,
+        descriptor: &'static EventDescriptor,
+        payload: T,
+    ) -> Self {
+        let payload = if route.wants_shared {
+            Stored::Shared(Arc::new(payload))
+        } else {
+            Stored::Inline(payload)
+        };
+        Self {
+            head,
+            route,
+            descriptor,
+            payload,
+        }
+    }
+
+    fn get(&self) -> &T {
+        match &self.payload {
+            Stored::Inline(payload) => payload,
+            Stored::Shared(payload) => payload,
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Message for Firing<T> {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn subject(&self) -> (&str, &str) {
+        (self.descriptor.exchange, self.descriptor.key)
+    }
+
+    fn payload(&self) -> Payload<'_> {
+        Payload::Typed(self.get())
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        encode_as(&self.descriptor.payload, self.get())
+    }
+
+    fn route(&self) -> Option<&Arc<Route>> {
+        Some(&self.route)
+    }
+}
+
+/// Writes `value` by the codec of its type.
+pub(crate) fn encode_as(
+    payload: &PayloadDescriptor,
+    value: &dyn Any,
+) -> Result<Vec<u8>, CodecError> {
+    match payload.codec.encode {
+        Some(encode) => encode(value),
+        None => {
+            let name = (payload.type_name)();
+            Err(CodecError::new(
+                "",
+                format!("`{name}` has no codec; derive `Serialize` for it"),
+            ))
+        }
+    }
+}
+
+/// An event that was fired by name, or came from elsewhere: JSON.
+pub(crate) struct Encoded {
+    pub(crate) head: Head,
+    pub(crate) route: Arc<Route>,
+    pub(crate) exchange: Arc<str>,
+    pub(crate) key: Arc<str>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Message for Encoded {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn subject(&self) -> (&str, &str) {
+        (&self.exchange, &self.key)
+    }
+
+    fn payload(&self) -> Payload<'_> {
+        Payload::Encoded(&self.body)
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        Ok(self.body.clone())
+    }
+
+    fn route(&self) -> Option<&Arc<Route>> {
+        Some(&self.route)
+    }
+}
+
+/// The payload as a handler holds it while it runs.
+#[derive(Debug)]
+pub struct Held<T>(Holding<T>);
+
+enum Holding<T> {
+    Fired(Arc<Firing<T>>),
+    Own(Box<T>),
+}
+
+impl<T: Send + Sync + 'static> Held<T> {
+    /// The fired value itself, if it is a `T`.
+    pub(crate) fn fired(message: &Arc<dyn Message>) -> Option<Self> {
+        let any: Arc<dyn Any + Send + Sync> = message.clone();
+        any.downcast::<Firing<T>>()
+            .ok()
+            .map(|firing| Self(Holding::Fired(firing)))
+    }
+
+    /// A converted value.
+    pub(crate) fn own(value: Box<T>) -> Self {
+        Self(Holding::Own(value))
+    }
+
+    /// The value, unless it is the fired one.
+    pub(crate) fn into_own(self) -> Result<T, Self> {
+        match self.0 {
+            Holding::Own(value) => Ok(*value),
+            fired @ Holding::Fired(_) => Err(Self(fired)),
+        }
+    }
+
+    pub(crate) fn into_value(self) -> T
+    where
+        T: Clone,
+    {
+        match self.0 {
+            // Another attempt or a dead letter may need the value again, so it is never moved out.
+            Holding::Fired(firing) => firing.get().clone(),
+            Holding::Own(value) => *value,
+        }
+    }
+
+    pub(crate) fn into_shared(self) -> Result<Arc<T>, Failure> {
+        match self.0 {
+            Holding::Fired(firing) => match &firing.payload {
+                Stored::Shared(payload) => Ok(payload.clone()),
+                Stored::Inline(_) => Err(Failure::internal(
+                    "the payload was stored for listeners that borrow it",
+                )),
+            },
+            Holding::Own(value) => Ok(Arc::from(value)),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> std::ops::Deref for Held<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        match &self.0 {
+            Holding::Fired(firing) => firing.get(),
+            Holding::Own(value) => value,
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Holding<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Fired(_) => "Fired",
+            Self::Own(_) => "Own",
+        })
+    }
+}
+
+/// The type of a payload, without its value.
+pub(crate) fn type_of(payload: &Payload<'_>) -> Option<TypeId> {
+    match payload {
+        Payload::Typed(value) => Some((**value).type_id()),
+        Payload::Encoded(_) => None,
+    }
+}

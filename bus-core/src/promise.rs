@@ -1,0 +1,289 @@
+//! [`Promise`]: the answer of a command, to be awaited in any executor or waited for on any thread.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::clock::{Clock, Sleep};
+use crate::error::ExecuteError;
+use crate::park;
+
+/// The answer of a command.
+///
+/// It is a `Future`, so any executor awaits it; [`wait`](Self::wait) blocks the thread instead.
+/// Dropping it lets the command run.
+///
+/// # Cancel safety
+///
+/// Dropping the promise while it is awaited loses the answer, never the command.
+pub struct Promise<T, E = Infallible> {
+    reply: Arc<dyn Reply<T, E>>,
+    deadline: Option<(Clock, Instant)>,
+    sleep: Option<Sleep>,
+}
+
+/// Where an answer appears.
+pub(crate) trait Reply<T, E>: Send + Sync {
+    /// The answer, once; after that it is pending for ever.
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>>;
+    /// Whether the answer is there, or was taken.
+    fn is_done(&self) -> bool;
+    /// Asks the handler to stop, and answers `Cancelled` unless the answer is there.
+    fn cancel(&self);
+}
+
+impl<T, E> Promise<T, E> {
+    pub(crate) fn new(reply: Arc<dyn Reply<T, E>>, deadline: Option<(Clock, Instant)>) -> Self {
+        Self {
+            reply,
+            deadline,
+            sleep: None,
+        }
+    }
+
+    /// Waits on this thread for the answer.
+    ///
+    /// # Errors
+    ///
+    /// What the handler returned, or why it gave no answer.
+    pub fn wait(mut self) -> Result<T, ExecuteError<E>> {
+        if let Some((clock, deadline)) = self.deadline.take_if(|(clock, _)| !clock.is_manual()) {
+            // The system clock is waited for by parking, which needs no timer.
+            let answer = park::until(deadline, |cx| self.reply.poll(cx));
+            self.deadline = Some((clock, deadline));
+            return answer.unwrap_or(Err(ExecuteError::Timeout));
+        }
+        park::block_on(self)
+    }
+
+    /// Waits on this thread for the answer, `limit` at the most.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait); `Timeout` once `limit` has passed, and then the command goes on.
+    pub fn wait_timeout(self, limit: Duration) -> Result<T, ExecuteError<E>> {
+        self.timeout(limit).wait()
+    }
+
+    /// The same promise that answers `Timeout` once `limit` has passed from now on; the limit of
+    /// the command itself holds as well. The command goes on.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        if let Some((clock, deadline)) = &mut self.deadline {
+            *deadline = (*deadline).min(clock.now() + limit);
+            self.sleep = None;
+        }
+        self
+    }
+
+    /// Asks the handler to stop and gives the answer up, unless it is there already.
+    ///
+    /// Best effort: an asynchronous handler without `&mut self` is dropped at its next await, any
+    /// other sees `ctx.cancelled()`, one that has not started never does. Effects are not undone.
+    pub fn cancel(&self) {
+        self.reply.cancel();
+    }
+
+    /// Whether the answer is there.
+    pub fn is_done(&self) -> bool {
+        self.reply.is_done()
+    }
+
+    pub(crate) fn map<U, F>(
+        self,
+        convert: impl Fn(Result<T, ExecuteError<E>>) -> Result<U, ExecuteError<F>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Promise<U, F>
+    where
+        T: 'static,
+        E: 'static,
+        U: 'static,
+        F: 'static,
+    {
+        let reply = Mapped {
+            inner: self.reply,
+            convert,
+        };
+        Promise {
+            reply: Arc::new(reply),
+            deadline: self.deadline,
+            sleep: None,
+        }
+    }
+}
+
+impl<T: Send + 'static, E: Send + 'static> Promise<T, E> {
+    /// A promise whose answer is there.
+    pub(crate) fn ready(answer: Result<T, ExecuteError<E>>) -> Self {
+        let slot = Slot::default();
+        slot.fill(answer);
+        Self::new(Arc::new(slot), None)
+    }
+}
+
+impl<T, E> Future for Promise<T, E> {
+    type Output = Result<T, ExecuteError<E>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(answer) = self.reply.poll(cx) {
+            return Poll::Ready(answer);
+        }
+        let this = &mut *self;
+        if let Some((clock, deadline)) = &this.deadline {
+            let sleep = this
+                .sleep
+                .get_or_insert_with(|| clock.sleep_until(*deadline));
+            if Pin::new(sleep).poll(cx).is_ready() {
+                return Poll::Ready(Err(ExecuteError::Timeout));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<T, E> std::fmt::Debug for Promise<T, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Promise")
+            .field("done", &self.is_done())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer that is converted when it is taken.
+struct Mapped<T, E, C> {
+    inner: Arc<dyn Reply<T, E>>,
+    convert: C,
+}
+
+impl<T, E, U, F, C> Reply<U, F> for Mapped<T, E, C>
+where
+    C: Fn(Result<T, ExecuteError<E>>) -> Result<U, ExecuteError<F>> + Send + Sync,
+{
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<U, ExecuteError<F>>> {
+        self.inner.poll(cx).map(&self.convert)
+    }
+
+    fn is_done(&self) -> bool {
+        self.inner.is_done()
+    }
+
+    fn cancel(&self) {
+        self.inner.cancel();
+    }
+}
+
+/// A place for one answer and the one who waits for it.
+pub(crate) struct Slot<T, E>(Mutex<Answer<T, E>>);
+
+enum Answer<T, E> {
+    Open(Option<Waker>),
+    There(Result<T, ExecuteError<E>>),
+    Taken,
+}
+
+impl<T, E> Default for Slot<T, E> {
+    fn default() -> Self {
+        Self(Mutex::new(Answer::Open(None)))
+    }
+}
+
+impl<T, E> Slot<T, E> {
+    fn lock(&self) -> MutexGuard<'_, Answer<T, E>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the answer, unless one was given before.
+    pub(crate) fn fill(&self, answer: Result<T, ExecuteError<E>>) {
+        let mut state = self.lock();
+        if let Answer::Open(waker) = &mut *state {
+            let waker = waker.take();
+            *state = Answer::There(answer);
+            drop(state);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    pub(crate) fn is_filled(&self) -> bool {
+        !matches!(*self.lock(), Answer::Open(_))
+    }
+
+    pub(crate) fn take(&self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
+        let mut state = self.lock();
+        match &mut *state {
+            Answer::Open(waker) => {
+                match waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    None => *waker = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+            Answer::Taken => Poll::Pending,
+            Answer::There(_) => match std::mem::replace(&mut *state, Answer::Taken) {
+                Answer::There(answer) => Poll::Ready(answer),
+                Answer::Open(_) | Answer::Taken => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<T: Send, E: Send> Reply<T, E> for Slot<T, E> {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
+        self.take(cx)
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_filled()
+    }
+
+    fn cancel(&self) {
+        self.fill(Err(ExecuteError::Cancelled));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_answer_counts() {
+        let slot = Slot::<u32, Infallible>::default();
+        slot.fill(Ok(1));
+        slot.fill(Ok(2));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(slot.take(&mut cx), Poll::Ready(Ok(1)));
+        assert_eq!(slot.take(&mut cx), Poll::Pending);
+    }
+
+    #[test]
+    fn an_answer_wakes_another_thread() {
+        let slot = Arc::new(Slot::<u32, Infallible>::default());
+        let promise = Promise::new(slot.clone(), None);
+        let waiter = std::thread::spawn(move || promise.wait());
+        slot.fill(Ok(7));
+        assert_eq!(waiter.join().unwrap(), Ok(7));
+    }
+
+    #[test]
+    fn a_limit_ends_the_wait_and_not_the_command() {
+        let slot = Arc::new(Slot::<u32, Infallible>::default());
+        let clock = Clock::system();
+        let far = clock.now() + Duration::from_secs(3600);
+        let promise = Promise::new(slot.clone(), Some((clock.clone(), far)));
+        assert_eq!(
+            promise.wait_timeout(Duration::from_millis(1)),
+            Err(ExecuteError::Timeout)
+        );
+        let promise = Promise::new(slot, Some((clock, far))).timeout(Duration::from_millis(1));
+        assert_eq!(
+            futures_lite::future::block_on(promise),
+            Err(ExecuteError::Timeout)
+        );
+    }
+}

@@ -1,0 +1,422 @@
+//! Sending: firing events, executing and dispatching commands.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::bus::Bus;
+use crate::call::{Call, Spec, Task};
+use crate::codec;
+use crate::current;
+use crate::delivery::Delivery;
+use crate::error::{Error, ErrorKind, ExecuteError, Result};
+use crate::event::{Event, EventDescriptor, Topic};
+use crate::failure::Failure;
+use crate::handler::Instance;
+use crate::message::{Encoded, Firing, Head, Message};
+use crate::name;
+use crate::promise::Promise;
+use crate::receipt::{Receipt, Ticket};
+use crate::router::{Route, Target};
+use crate::service::{Entry, HARD, Service};
+use crate::table::{ByName, Command};
+
+/// That a mailbox is at its bound, with the event that was not fired.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Full<E>(
+    /// The event.
+    pub E,
+);
+
+impl<E> std::fmt::Debug for Full<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Full(..)")
+    }
+}
+
+impl<E> std::fmt::Display for Full<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a receiving mailbox is at its bound")
+    }
+}
+
+impl<E> std::error::Error for Full<E> {}
+
+/// How full a mailbox may be for an event to be taken.
+#[derive(Clone, Copy)]
+enum Limit {
+    /// Its bound, with the event.
+    Bound,
+    /// So many times its bound that something must be wrong.
+    Hard,
+}
+
+impl Limit {
+    fn allows(self, service: &Service, more: usize) -> bool {
+        let bound = service.mailbox.bound;
+        let limit = match self {
+            Self::Bound => bound,
+            Self::Hard => bound.saturating_mul(HARD),
+        };
+        service.mailbox.depth().saturating_add(more) <= limit
+    }
+}
+
+/// What became of the enqueues of one message. Looked at once the table is free again, since it
+/// may log, and whoever listens to the log may use the bus.
+#[derive(Default)]
+struct Sent {
+    over: Vec<Ticket>,
+    refused: Vec<Entry>,
+}
+
+impl Sent {
+    fn push(&mut self, service: &Arc<Service>, entry: Entry, deliveries: usize) {
+        match service.mailbox.push(entry, deliveries) {
+            Ok(None) => {}
+            Ok(Some(number)) => {
+                self.over.push(Ticket {
+                    service: service.clone(),
+                    number,
+                    listener: None,
+                });
+            }
+            Err(entry) => self.refused.push(entry),
+        }
+    }
+
+    fn settle(self, bus: &Bus) -> Vec<Ticket> {
+        for ticket in &self.over {
+            if ticket.service.mailbox.note_overrun() {
+                let (service, bound) = (&*ticket.service.name, ticket.service.mailbox.bound);
+                let advice = "a mailbox is over its bound; wait for receipts to be held back";
+                tracing::warn!(service, bound, "{advice}");
+            }
+        }
+        for entry in self.refused {
+            bus.refuse(entry);
+        }
+        self.over
+    }
+}
+
+impl Bus {
+    /// Fires the struct's first event, moving the payload. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// See the crate's documentation.
+    pub fn fire<E: Event>(&self, event: E) -> Receipt {
+        self.fire_as(E::EVENT, event)
+    }
+
+    /// Fires one of the struct's events, moving the payload. Never blocks.
+    pub fn fire_as<E: Event>(&self, topic: Topic<E>, event: E) -> Receipt {
+        match self.publish(topic.descriptor(), event, Limit::Hard) {
+            Ok(receipt) => receipt,
+            Err((error, event)) => Receipt::refused(error.with_event(event)),
+        }
+    }
+
+    /// Fires the struct's first event, unless a receiving mailbox is at its bound. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] with the event. Any other refusal is the receipt's.
+    pub fn try_fire<E: Event>(&self, event: E) -> Result<Receipt, Full<E>> {
+        match self.publish(E::EVENT.descriptor(), event, Limit::Bound) {
+            Ok(receipt) => Ok(receipt),
+            Err((error, event)) if error.kind() == ErrorKind::Full => Err(Full(event)),
+            Err((error, event)) => Ok(Receipt::refused(error.with_event(event))),
+        }
+    }
+
+    /// Fires an event by name, on the exchange `bus`; the payload goes through the codec.
+    ///
+    /// A name that is no routing key and a payload that cannot be encoded fail the receipt.
+    pub fn fire_event(&self, name: &str, payload: impl Serialize) -> Receipt {
+        let checked = name::check_key(name).map_err(Error::from);
+        let body = checked.and_then(|()| {
+            codec::encode(&payload).map_err(|error| {
+                Error::new(
+                    ErrorKind::Codec,
+                    format!("the event `{name}` cannot be encoded"),
+                )
+                .with_source(error)
+            })
+        });
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return Receipt::refused(error),
+        };
+        let exchange = name::DEFAULT_EXCHANGE;
+        let sent = self.send(exchange, name, body, Limit::Hard, |head, route, body| {
+            let (exchange, key) = (exchange.into(), name.into());
+            Arc::new(Encoded {
+                head,
+                route,
+                exchange,
+                key,
+                body,
+            })
+        });
+        sent.unwrap_or_else(|(error, _)| Receipt::refused(error))
+    }
+
+    fn publish<E: Send + Sync + 'static>(
+        &self,
+        descriptor: &'static EventDescriptor,
+        event: E,
+        limit: Limit,
+    ) -> Result<Receipt, (Error, E)> {
+        self.send(
+            descriptor.exchange,
+            descriptor.key,
+            event,
+            limit,
+            |head, route, event| Arc::new(Firing::new(head, route, descriptor, event)),
+        )
+    }
+
+    /// Gives a payload to every listener of a key, or gives it back.
+    fn send<P>(
+        &self,
+        exchange: &str,
+        key: &str,
+        payload: P,
+        limit: Limit,
+        message: impl FnOnce(Head, Arc<Route>, P) -> Arc<dyn Message>,
+    ) -> Result<Receipt, (Error, P)> {
+        let mut table = self.table();
+        if !table.accepts(current::is_inside(self)) {
+            return Err((Error::closed(), payload));
+        }
+        let route = if let Some(route) = table.remembered(exchange, key) {
+            route.clone()
+        } else {
+            drop(table);
+            let route = self.table_mut().remember(exchange, key);
+            table = self.table();
+            route
+        };
+        let full = route
+            .groups
+            .iter()
+            .find(|to| !limit.allows(&to.service, to.targets.len()));
+        if let Some(group) = full {
+            let text = format!("the mailbox of service `{}` is full", group.service.name);
+            return Err((Error::new(ErrorKind::Full, text), payload));
+        }
+        self.0.fired.fetch_add(1, Ordering::Relaxed);
+        let head = Head::new(self, route.len());
+        if route.wants_context {
+            head.time(|| self.clock().time());
+        }
+        let message = message(head, route.clone(), payload);
+        let mut sent = Sent::default();
+        for (index, group) in route.groups.iter().enumerate() {
+            let entry = Entry::Group {
+                message: message.clone(),
+                group: index,
+            };
+            sent.push(&group.service, entry, group.targets.len());
+        }
+        // What follows may run code of the user, which may fire and register in its turn.
+        drop(table);
+        if route.is_empty() {
+            self.0.unrouted.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(exchange, key, "an event has no listener");
+        }
+        for target in &route.inline {
+            self.run_inline(target, &message, &mut sent);
+        }
+        Ok(Receipt::enqueued(message, sent.settle(self)))
+    }
+
+    /// Settles what a closed mailbox gave back.
+    fn refuse(&self, entry: Entry) {
+        let why = || Failure::internal("the service has stopped");
+        match entry {
+            Entry::One(delivery) => match delivery.message.call() {
+                Some(caller) => caller.fail(crate::message::CallFault::Closed),
+                None => delivery.die(self, why()),
+            },
+            Entry::Group { message, group } => {
+                let Some(route) = message.route().cloned() else {
+                    return;
+                };
+                for Target { binding, slot } in route.groups[group].targets.iter().cloned() {
+                    let message = message.clone();
+                    Delivery {
+                        binding,
+                        message,
+                        slot,
+                        attempt: 1,
+                    }
+                    .die(self, why());
+                }
+            }
+        }
+    }
+
+    fn run_inline(&self, target: &Target, message: &Arc<dyn Message>, sent: &mut Sent) {
+        let Target { binding, slot } = target.clone();
+        let delivery = Delivery {
+            binding,
+            message: message.clone(),
+            slot,
+            attempt: 1,
+        };
+        if current::may_inline() {
+            let result = delivery.run(self, &Instance::NONE, true);
+            delivery.conclude(self, result);
+        } else {
+            let service = delivery.binding.service.clone();
+            sent.push(&service, Entry::One(delivery), 1);
+        }
+    }
+
+    /// Executes command `C`.
+    pub(crate) fn execute<C: Spec>(&self, args: C::Args) -> Promise<C::Ok, C::Err> {
+        let command = self.table().linked(C::DESCRIPTOR).cloned();
+        match command {
+            Ok(command) => self.call::<C>(&command, args),
+            Err(unknown) => Promise::ready(Err(ExecuteError::NotFound(unknown))),
+        }
+    }
+
+    /// Executes command `C`, which is served here.
+    pub(crate) fn call<C: Spec>(
+        &self,
+        command: &Arc<Command>,
+        args: C::Args,
+    ) -> Promise<C::Ok, C::Err> {
+        let call = Arc::new(Call::<C>::new(
+            Head::new(self, 1),
+            command.name.clone(),
+            args,
+        ));
+        let deadline = self.deadline_of(command);
+        let promise = Promise::new(call.clone(), Some(deadline));
+        self.start(command, call);
+        promise
+    }
+
+    fn deadline_of(&self, command: &Command) -> (crate::clock::Clock, std::time::Instant) {
+        let limit = command
+            .binding
+            .policy
+            .timeout
+            .unwrap_or(self.0.defaults.command_timeout);
+        (self.clock().clone(), self.clock().now() + limit)
+    }
+
+    /// Brings a call to the service of its command.
+    pub(crate) fn start(&self, command: &Arc<Command>, call: Arc<dyn Message>) {
+        let binding = command.binding.clone();
+        let delivery = Delivery {
+            binding,
+            message: call,
+            slot: 0,
+            attempt: 1,
+        };
+        let table = self.table();
+        if !table.accepts(current::is_inside(self)) {
+            drop(table);
+            if let Some(caller) = delivery.message.call() {
+                caller.fail(crate::message::CallFault::Closed);
+            }
+            return;
+        }
+        if delivery.binding.inline && current::may_inline() {
+            drop(table);
+            let result = delivery.run(self, &Instance::NONE, true);
+            delivery.conclude(self, result);
+            return;
+        }
+        let service = delivery.binding.service.clone();
+        let mut sent = Sent::default();
+        sent.push(&service, Entry::One(delivery), 1);
+        drop(table);
+        sent.settle(self);
+    }
+
+    /// Runs command `C` without anybody waiting for its answer.
+    pub(crate) fn dispatch<C: Spec>(&self, args: C::Args) -> Receipt {
+        let command = match self.table().linked(C::DESCRIPTOR) {
+            Ok(command) => command.clone(),
+            Err(unknown) => {
+                return Receipt::refused(Error::new(ErrorKind::NotFound, unknown.to_string()));
+            }
+        };
+        let task = match Task::<C>::new(Head::new(self, 1), command.name.clone(), args) {
+            Ok(task) => Arc::new(task),
+            Err(error) => {
+                let text = format!("the arguments of `{}` cannot be kept", command.name);
+                return Receipt::refused(Error::new(ErrorKind::Codec, text).with_source(error));
+            }
+        };
+        let service = command.binding.service.clone();
+        let table = self.table();
+        if !table.accepts(current::is_inside(self)) {
+            return Receipt::refused(Error::closed());
+        }
+        if !Limit::Hard.allows(&service, 1) {
+            let text = format!("the mailbox of service `{}` is full", service.name);
+            return Receipt::refused(Error::new(ErrorKind::Full, text));
+        }
+        let binding = command.binding.clone();
+        let delivery = Delivery {
+            binding,
+            message: task.clone(),
+            slot: 0,
+            attempt: 1,
+        };
+        let mut sent = Sent::default();
+        sent.push(&service, Entry::One(delivery), 1);
+        drop(table);
+        Receipt::enqueued(task, sent.settle(self))
+    }
+
+    /// Executes a command by name. Arguments and answer go through the codec; the arguments are a
+    /// tuple, `("Alice",)`, or `()` for none.
+    ///
+    /// # Errors
+    ///
+    /// The promise answers `NotFound` with the names that are near, and `Codec` with the path of
+    /// the argument that does not fit. The handler's own error arrives as a [`Failure`], which
+    /// gives its text, and its value where it is a serde type.
+    pub fn execute_command<A, R>(&self, name: &str, args: A) -> Promise<R, Failure>
+    where
+        A: Serialize,
+        R: DeserializeOwned + Send + 'static,
+    {
+        let command = match self.table().command(name) {
+            Ok(command) => command.clone(),
+            Err(unknown) => return Promise::ready(Err(ExecuteError::NotFound(unknown))),
+        };
+        let body = match codec::encode(&args) {
+            Ok(body) => body,
+            Err(error) => return Promise::ready(Err(ExecuteError::Codec(error))),
+        };
+        let answer = match command.by_name {
+            Some(ByName::Linked(wire)) => (wire.execute)(self, &command, &body),
+            Some(ByName::Closure) => {
+                let call = Arc::new(crate::dynamic::EncodedCall::new(self, &command, body));
+                let promise = Promise::new(call.clone(), Some(self.deadline_of(&command)));
+                self.start(&command, call);
+                promise
+            }
+            None => {
+                let text = "a local command cannot be executed by name; use its handle";
+                let error = crate::error::CodecError::new("", format!("`{name}`: {text}"));
+                return Promise::ready(Err(ExecuteError::Codec(error)));
+            }
+        };
+        answer.map(|answer| {
+            codec::decode(&answer?).map_err(|error| ExecuteError::Codec(error.in_answer()))
+        })
+    }
+}

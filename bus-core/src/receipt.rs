@@ -1,0 +1,309 @@
+//! [`Receipt`]: what a firing returns; [`Handled`]: what its listeners made of it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use event_listener::EventListener;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::failure::Failure;
+use crate::message::Message;
+use crate::park;
+use crate::service::Service;
+
+/// What a firing returns: wait for it or await it, ask for the outcomes, or drop it.
+///
+/// It completes when the event is accepted: in process, when the mailboxes that received it are
+/// within their bound. Whoever waits for it is held back; whoever drops it is not.
+///
+/// # Cancel safety
+///
+/// The event was enqueued before the receipt existed; dropping the receipt changes nothing.
+#[derive(Debug)]
+pub struct Receipt {
+    state: State,
+    message: Option<Arc<dyn Message>>,
+}
+
+#[derive(Debug)]
+enum State {
+    Enqueued(Vec<Ticket>),
+    Refused(Option<Error>),
+}
+
+/// A place in a mailbox that is over its bound.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) service: Arc<Service>,
+    pub(crate) number: u64,
+    pub(crate) listener: Option<EventListener>,
+}
+
+impl Receipt {
+    pub(crate) fn enqueued(message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
+        Self {
+            state: State::Enqueued(over),
+            message: Some(message),
+        }
+    }
+
+    pub(crate) fn refused(error: Error) -> Self {
+        Self {
+            state: State::Refused(Some(error)),
+            message: None,
+        }
+    }
+
+    /// Waits on this thread until the event is accepted.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` after shutdown and `Full` far over the bound, both with the event; `Name` for a key
+    /// that is none; `Codec` for a payload that cannot be encoded.
+    pub fn wait(self) -> Result<Accepted> {
+        park::block_on(self)
+    }
+
+    /// Asks for the outcome of every listener.
+    pub fn handled(self) -> Handled {
+        Handled {
+            receipt: self,
+            listener: None,
+        }
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<Accepted>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        match &mut this.state {
+            State::Refused(error) => Poll::Ready(Err(error.take().unwrap_or_else(Error::closed))),
+            State::Enqueued(tickets) => {
+                while let Some(ticket) = tickets.last_mut() {
+                    let service = ticket.service.clone();
+                    if service.mailbox.poll_space(ticket, cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    tickets.pop();
+                }
+                let route = this.message.as_ref().and_then(|message| message.route());
+                Poll::Ready(Ok(Accepted {
+                    routed: route.is_none_or(|route| !route.is_empty()),
+                }))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for dyn Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (exchange, key) = self.subject();
+        write!(f, "Message({exchange}, {key})")
+    }
+}
+
+/// That an event was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// Whether any listener's queue matched.
+    pub routed: bool,
+}
+
+/// The outcomes of an event, once every listener's is known: await it or wait for it.
+///
+/// A listener that is retried is not done before its last attempt.
+#[derive(Debug)]
+pub struct Handled {
+    receipt: Receipt,
+    listener: Option<EventListener>,
+}
+
+impl Handled {
+    /// Waits on this thread until every listener is done.
+    ///
+    /// # Errors
+    ///
+    /// If the event was refused: see [`Receipt::wait`]. A listener's failure is no error here; it is
+    /// in the [`Outcomes`].
+    pub fn wait(self) -> Result<Outcomes> {
+        park::block_on(self)
+    }
+}
+
+impl Future for Handled {
+    type Output = Result<Outcomes>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let State::Refused(error) = &mut this.receipt.state {
+            return Poll::Ready(Err(error.take().unwrap_or_else(Error::closed)));
+        }
+        let Some(message) = &this.receipt.message else {
+            return Poll::Ready(Ok(Outcomes(Vec::new())));
+        };
+        let outcomes = &message.head().outcomes;
+        while !outcomes.is_settled() {
+            match &mut this.listener {
+                None => this.listener = Some(outcomes.listen()),
+                Some(listener) => {
+                    if Pin::new(listener).poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    this.listener = None;
+                }
+            }
+        }
+        Poll::Ready(Ok(Outcomes::of(&**message)))
+    }
+}
+
+/// What each listener made of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcomes(Vec<Outcome>);
+
+impl Outcomes {
+    fn of(message: &dyn Message) -> Self {
+        let names: Vec<Arc<str>> = match message.route() {
+            Some(route) => route
+                .bindings()
+                .map(|binding| binding.name.clone())
+                .collect(),
+            None => vec![message.subject().1.into()],
+        };
+        let mut outcomes: Vec<Outcome> = names
+            .into_iter()
+            .map(|listener| Outcome {
+                listener,
+                failure: None,
+            })
+            .collect();
+        for (slot, attempts, failure) in message.head().outcomes.failed() {
+            if let Some(outcome) = outcomes.get_mut(slot as usize) {
+                outcome.failure = Some((attempts, failure));
+            }
+        }
+        outcomes.sort_by(|a, b| a.listener.cmp(&b.listener));
+        Self(outcomes)
+    }
+
+    /// Turns failures into one error that names each listener.
+    ///
+    /// # Errors
+    ///
+    /// `Handler` if any listener failed.
+    pub fn ok(self) -> Result<()> {
+        let failed: Vec<String> = self.failed().map(ToString::to_string).collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let count = self.0.len();
+        let message = format!(
+            "{} of {count} listeners failed: {}",
+            failed.len(),
+            failed.join("; ")
+        );
+        Err(Error::new(ErrorKind::Handler, message))
+    }
+
+    /// The outcome of one listener, by its whole name (`billing.invoice`) or its function's.
+    pub fn get(&self, listener: &str) -> Option<&Outcome> {
+        self.iter()
+            .find(|outcome| outcome.listener() == listener)
+            .or_else(|| {
+                let mut last = self
+                    .iter()
+                    .filter(|outcome| outcome.listener().rsplit('.').next() == Some(listener));
+                last.next().filter(|_| last.next().is_none())
+            })
+    }
+
+    /// Every outcome, sorted by the listener's name.
+    pub fn iter(&self) -> std::slice::Iter<'_, Outcome> {
+        self.0.iter()
+    }
+
+    /// The failed ones.
+    pub fn failed(&self) -> impl Iterator<Item = &Outcome> {
+        self.0.iter().filter(|outcome| !outcome.is_ok())
+    }
+
+    /// How many listeners the event went to.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nobody heard it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'a> IntoIterator for &'a Outcomes {
+    type Item = &'a Outcome;
+    type IntoIter = std::slice::Iter<'a, Outcome>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl IntoIterator for Outcomes {
+    type Item = Outcome;
+    type IntoIter = std::vec::IntoIter<Outcome>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// What one listener made of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    listener: Arc<str>,
+    failure: Option<(u32, Failure)>,
+}
+
+impl Outcome {
+    /// The listener's name: `service.function`, or its queue's.
+    pub fn listener(&self) -> &str {
+        &self.listener
+    }
+
+    /// Whether it succeeded.
+    pub fn is_ok(&self) -> bool {
+        self.failure.is_none()
+    }
+
+    /// Success, or why the last attempt failed.
+    ///
+    /// # Errors
+    ///
+    /// The failure of the last attempt.
+    pub fn result(&self) -> Result<(), &Failure> {
+        self.failure
+            .as_ref()
+            .map_or(Ok(()), |(_, failure)| Err(failure))
+    }
+
+    /// Why the last attempt failed.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref().map(|(_, failure)| failure)
+    }
+
+    /// How many attempts a failed delivery had; `None` for a success.
+    pub fn attempts(&self) -> Option<u32> {
+        self.failure.as_ref().map(|(attempts, _)| *attempts)
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.failure {
+            None => write!(f, "`{}` succeeded", self.listener),
+            Some((_, failure)) => write!(f, "`{}`: {failure}", self.listener),
+        }
+    }
+}

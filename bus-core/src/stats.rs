@@ -1,0 +1,141 @@
+//! What a bus counts, and whether it is well.
+
+use std::sync::atomic::Ordering;
+
+use crate::binding::Binding;
+use crate::bus::Bus;
+use crate::table::Phase;
+
+/// What a bus has counted since it started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Events that were fired.
+    pub fired: u64,
+    /// Events that nobody listened to.
+    pub unrouted: u64,
+    /// Deliveries that wait for their next attempt.
+    pub retrying: usize,
+    /// Deliveries among the dead letters.
+    pub dead_letters: usize,
+    /// Each service, sorted by name.
+    pub services: Vec<ServiceStats>,
+    /// Each command and listener, sorted by name.
+    pub handlers: Vec<HandlerStats>,
+}
+
+/// What a bus has counted for one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServiceStats {
+    /// Its name.
+    pub name: String,
+    /// Deliveries in its mailbox that have not started.
+    pub waiting: usize,
+    /// Deliveries that were accepted and are not done, running ones included.
+    pub open: u64,
+    /// Deliveries that were accepted while the mailbox was over its bound.
+    pub over_bound: u64,
+}
+
+/// What a bus has counted for one command or listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HandlerStats {
+    /// Its name.
+    pub name: String,
+    /// Attempts that succeeded.
+    pub handled: u64,
+    /// Attempts that failed, panics included.
+    pub failed: u64,
+    /// Attempts that panicked.
+    pub panicked: u64,
+    /// Failed attempts that were followed by another.
+    pub retried: u64,
+    /// Deliveries that were given up.
+    pub dead: u64,
+}
+
+impl HandlerStats {
+    pub(crate) fn of(binding: &Binding) -> Self {
+        let counts = &binding.counts;
+        Self {
+            name: binding.name.to_string(),
+            handled: counts.handled.load(Ordering::Relaxed),
+            failed: counts.failed.load(Ordering::Relaxed),
+            panicked: counts.panicked.load(Ordering::Relaxed),
+            retried: counts.retried.load(Ordering::Relaxed),
+            dead: counts.dead.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Whether a bus is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// The process need not be restarted.
+    pub live: bool,
+    /// It takes work.
+    pub ready: bool,
+    /// Why it is not ready, or soon may not be.
+    pub reasons: Vec<String>,
+}
+
+impl Bus {
+    /// What the bus has counted since it started.
+    pub fn stats(&self) -> Stats {
+        let table = self.table();
+        let mut services: Vec<ServiceStats> = table
+            .services
+            .iter()
+            .map(|service| ServiceStats {
+                name: service.name.to_string(),
+                waiting: service.mailbox.depth(),
+                open: service.mailbox.open(),
+                over_bound: service.mailbox.overruns.load(Ordering::Relaxed),
+            })
+            .collect();
+        services.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut handlers: Vec<HandlerStats> = table
+            .bindings()
+            .iter()
+            .map(|binding| HandlerStats::of(binding))
+            .collect();
+        handlers.sort_by(|a, b| a.name.cmp(&b.name));
+        Stats {
+            fired: self.0.fired.load(Ordering::Relaxed),
+            unrouted: self.0.unrouted.load(Ordering::Relaxed),
+            retrying: self.retrying(),
+            dead_letters: self.graves().len(),
+            services,
+            handlers,
+        }
+    }
+
+    /// Whether the bus is well: what a probe of an orchestrator asks.
+    pub fn health(&self) -> Health {
+        let table = self.table();
+        let mut reasons = Vec::new();
+        match table.phase {
+            Phase::Open if self.0.gate.is_open() => {}
+            Phase::Open => reasons.push("the bus is starting".to_owned()),
+            Phase::Draining => reasons.push("the bus is stopping".to_owned()),
+            Phase::Closed => reasons.push("the bus has stopped".to_owned()),
+        }
+        let ready = reasons.is_empty();
+        for service in &table.services {
+            if service.mailbox.depth() > service.mailbox.bound {
+                reasons.push(format!(
+                    "the mailbox of service `{}` is over its bound",
+                    service.name
+                ));
+            }
+        }
+        Health {
+            live: !self.is_aborting(),
+            ready,
+            reasons,
+        }
+    }
+}
