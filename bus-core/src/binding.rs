@@ -142,24 +142,16 @@ mod tests {
     #[test]
     fn four_retries_wait_as_the_defaults_say() {
         let policy = Policy::new(&Options::DEFAULT, &Defaults::default());
-        let waits: Vec<_> = (1..)
-            .map_while(|attempt| policy.wait_after(attempt))
-            .collect();
+        let waits: Vec<_> = (1..).map_while(|attempt| policy.wait_after(attempt)).collect();
         assert_eq!(waits, [1, 5, 30, 120].map(Duration::from_secs));
     }
 
     #[test]
     fn the_last_wait_repeats() {
         const WAITS: &[Duration] = &[Duration::from_secs(1), Duration::from_secs(2)];
-        let options = Options {
-            retry: Some(3),
-            backoff: WAITS,
-            ..Options::DEFAULT
-        };
+        let options = Options { retry: Some(3), backoff: WAITS, ..Options::DEFAULT };
         let policy = Policy::new(&options, &Defaults::default());
-        let waits: Vec<_> = (1..)
-            .map_while(|attempt| policy.wait_after(attempt))
-            .collect();
+        let waits: Vec<_> = (1..).map_while(|attempt| policy.wait_after(attempt)).collect();
         assert_eq!(waits, [1, 2, 2].map(Duration::from_secs));
     }
 }

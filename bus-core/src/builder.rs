@@ -101,8 +101,7 @@ impl Builder {
 
     /// Serves a command with a closure for as long as the bus runs: see [`Bus::register_command`].
     pub fn register_command<M>(mut self, name: &str, f: impl CommandFn<M>) -> Self {
-        self.planned
-            .push(Planned::Command(name.to_owned(), f.into_closure()));
+        self.planned.push(Planned::Command(name.to_owned(), f.into_closure()));
         self
     }
 
@@ -112,8 +111,7 @@ impl Builder {
         pattern: impl Into<Pattern>,
         f: impl ListenerFn<M>,
     ) -> Self {
-        self.planned
-            .push(Planned::Listener(pattern.into(), f.into_closure()));
+        self.planned.push(Planned::Listener(pattern.into(), f.into_closure()));
         self
     }
 
@@ -186,10 +184,7 @@ impl Builder {
             self.url = Some(url);
         }
         if let Some(services) = env(ENV_SERVICES)? {
-            let names = services
-                .split(',')
-                .map(str::trim)
-                .filter(|name| !name.is_empty());
+            let names = services.split(',').map(str::trim).filter(|name| !name.is_empty());
             self.services = names.map(str::to_owned).collect();
         }
         Ok(self)
@@ -207,9 +202,7 @@ impl Builder {
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Not the URL: it may hold a password.
-        f.debug_struct("Builder")
-            .field("services", &self.services)
-            .finish_non_exhaustive()
+        f.debug_struct("Builder").field("services", &self.services).finish_non_exhaustive()
     }
 }
 
@@ -218,10 +211,9 @@ fn env(variable: &str) -> Result<Option<String>> {
         Ok(text) if text.trim().is_empty() => Ok(None),
         Ok(text) => Ok(Some(text)),
         Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => Err(Error::new(
-            ErrorKind::Config,
-            format!("{variable} is not Unicode"),
-        )),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Error::new(ErrorKind::Config, format!("{variable} is not Unicode")))
+        }
     }
 }
 
@@ -256,10 +248,7 @@ fn log(catalog: &Catalog) {
 }
 
 fn is_selected(catalog: &Catalog, service: &str) -> bool {
-    catalog
-        .services
-        .get(service)
-        .is_some_and(|service| service.selected)
+    catalog.services.get(service).is_some_and(|service| service.selected)
 }
 
 /// Makes the services, commands and bindings of the selected part of `catalog`.
@@ -307,36 +296,16 @@ fn command(
     let descriptor = entry.descriptor();
     let body = descriptor.body?;
     let name: Arc<str> = entry.name.as_str().into();
-    let binding = bind(
-        name.clone(),
-        &descriptor.handler,
-        body,
-        None,
-        false,
-        service,
-        defaults,
-    );
+    let binding = bind(name.clone(), &descriptor.handler, body, None, false, service, defaults);
     let by_name = descriptor.wire.map(ByName::Linked);
-    Some(Arc::new(Command {
-        name,
-        binding,
-        by_name,
-    }))
+    Some(Arc::new(Command { name, binding, by_name }))
 }
 
 fn listener(entry: &ListenerEntry, service: &Arc<Service>, defaults: &Defaults) -> Arc<Binding> {
     let descriptor = entry.descriptor;
     let (payload, shared) = (descriptor.payload, descriptor.shared);
     let name = entry.name.as_str().into();
-    bind(
-        name,
-        &descriptor.handler,
-        descriptor.body,
-        payload,
-        shared,
-        service,
-        defaults,
-    )
+    bind(name, &descriptor.handler, descriptor.body, payload, shared, service, defaults)
 }
 
 fn bind(

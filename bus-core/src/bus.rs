@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::failure::Failure;
 use crate::lifecycle::Gate;
 use crate::runtime::Runtime;
-use crate::service::{Entry, Service};
+use crate::service::Service;
 use crate::state::States;
 use crate::table::Table;
 use crate::upcast::Upcasts;
@@ -192,21 +192,7 @@ impl Bus {
         }
         // The receipt of the first life is settled: nobody waits for this one.
         delivery.message.head().outcomes.reopen();
-        self.enqueue(Delivery {
-            attempt: 1,
-            ..delivery
-        })
-        .map_err(|_| Error::closed())
-    }
-
-    /// Puts a delivery that was accepted before into its mailbox.
-    pub(crate) fn enqueue(&self, delivery: Delivery) -> Result<(), Delivery> {
-        let service = delivery.binding.service.clone();
-        match service.mailbox.push(Entry::One(delivery), 1) {
-            Ok(_) => Ok(()),
-            Err(Entry::One(delivery)) => Err(delivery),
-            Err(Entry::Group { .. }) => Ok(()),
-        }
+        Delivery { attempt: 1, ..delivery }.enqueue().map_err(|_| Error::closed())
     }
 
     /// Delivers again after `wait`; at once while the bus is stopping.
@@ -234,11 +220,8 @@ impl Bus {
         let Some(delivery) = self.retries().waiting.remove(&number) else {
             return;
         };
-        if let Err(delivery) = self.enqueue(delivery) {
-            delivery.die(
-                self,
-                Failure::internal("the bus stopped before the next attempt"),
-            );
+        if let Err(delivery) = delivery.enqueue() {
+            delivery.die(self, Failure::internal("the bus stopped before the next attempt"));
         }
     }
 
@@ -257,18 +240,13 @@ impl Bus {
     }
 
     fn retries(&self) -> std::sync::MutexGuard<'_, Retries> {
-        self.0
-            .retries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.retries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl std::fmt::Debug for Bus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let phase = self.table().phase;
-        f.debug_struct("Bus")
-            .field("phase", &phase)
-            .finish_non_exhaustive()
+        f.debug_struct("Bus").field("phase", &phase).finish_non_exhaustive()
     }
 }

@@ -16,6 +16,9 @@ use crate::handler::HandlerResult;
 use crate::message::{CallFault, Caller, Head, Message, Payload};
 use crate::promise::{Reply, Slot};
 
+/// Copies a value.
+pub type CloneFn<T> = fn(&T) -> T;
+
 /// The types of one command; implemented by generated code, for a type that nobody can name.
 pub trait Spec: 'static {
     /// The owned parameters that travel, as a tuple.
@@ -27,7 +30,7 @@ pub trait Spec: 'static {
     /// What the macro says of the command.
     const DESCRIPTOR: &'static CommandDescriptor;
     /// Copies the arguments, if they can be copied.
-    const CLONE: Option<fn(&Self::Args) -> Self::Args>;
+    const CLONE: Option<CloneFn<Self::Args>>;
     /// What can be done with an error.
     const ERRORS: Errors<Self::Err>;
 }
@@ -95,10 +98,7 @@ impl<C: Spec> Message for Call<C> {
     }
 
     fn encode(&self) -> Result<Vec<u8>, CodecError> {
-        Err(CodecError::new(
-            "",
-            "a call that somebody waits for is not kept",
-        ))
+        Err(CodecError::new("", "a call that somebody waits for is not kept"))
     }
 
     fn call(&self) -> Option<&dyn Caller> {
@@ -182,15 +182,13 @@ impl<C: Spec> Task<C> {
                     args.map_err(|_| CodecError::new("", "the arguments became another type"))
                 })
                 .map_err(|error| Failure::undecodable(&error)),
-            Kept::Once(args) => args
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take()
-                .ok_or_else(|| {
+            Kept::Once(args) => {
+                args.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(|| {
                     let text = "the arguments are neither `Clone` nor serde types, \
                                 so there is one attempt only";
                     Failure::error(text, false)
-                }),
+                })
+            }
         }
     }
 }
@@ -231,11 +229,7 @@ impl<C: Spec> Message for Task<C> {
 pub fn open<C: Spec>(ctx: &Context) -> Result<C::Args, Failure> {
     let message: &dyn Any = &**ctx.message();
     if let Some(call) = message.downcast_ref::<Call<C>>() {
-        let args = call
-            .args
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let args = call.args.lock().unwrap_or_else(PoisonError::into_inner).take();
         return args.ok_or_else(|| Failure::internal("the arguments were taken before"));
     }
     match message.downcast_ref::<Task<C>>() {

@@ -106,9 +106,7 @@ impl ListenerEntry {
 
     /// Each exchange and pattern that it is bound by.
     pub fn bindings(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.bindings
-            .iter()
-            .map(|(exchange, pattern)| (exchange.as_str(), pattern.as_str()))
+        self.bindings.iter().map(|(exchange, pattern)| (exchange.as_str(), pattern.as_str()))
     }
 
     /// The file, as the compiler names it, and the line, counted from 1.
@@ -121,9 +119,7 @@ impl ListenerEntry {
 impl Catalog {
     /// Every service by name.
     pub fn services(&self) -> impl Iterator<Item = (&str, &ServiceEntry)> {
-        self.services
-            .iter()
-            .map(|(name, entry)| (name.as_str(), entry))
+        self.services.iter().map(|(name, entry)| (name.as_str(), entry))
     }
 
     /// Every command, contracts included, sorted by name.
@@ -166,11 +162,7 @@ impl Catalog {
             return Ok(vec![DEFAULT_EXCHANGE.to_owned()]);
         }
         let known: BTreeSet<&str> = self.events.iter().map(|event| event.exchange).collect();
-        Err(known
-            .into_iter()
-            .chain([DEFAULT_EXCHANGE])
-            .map(str::to_owned)
-            .collect())
+        Err(known.into_iter().chain([DEFAULT_EXCHANGE]).map(str::to_owned).collect())
     }
 
     /// Resolves the names of everything in `linked`; adds what cannot be resolved to `faults`.
@@ -193,7 +185,9 @@ impl Catalog {
                     let same = commands.iter_mut().find(|same| {
                         (same[0].handler.place, same[0].handler.function) == (place, what)
                     });
-                    same.into_iter().for_each(|same| same.push(command));
+                    if let Some(same) = same {
+                        same.push(command);
+                    }
                 }
                 _ if twice => {}
                 Registration::Command(command) => commands.push(vec![command]),
@@ -204,21 +198,19 @@ impl Catalog {
                 Registration::Link(link) => catalog.links.push(link),
             }
         }
-        let namer = Namer::new(names, faults);
-        catalog.add_services(&services, &namer);
+        let names_of = Namer::new(names, faults);
+        catalog.add_services(&services, &names_of);
         for descriptors in commands {
-            let entry = namer.command(descriptors);
+            let entry = names_of.command(descriptors);
             catalog.add_service(&entry.service, entry.descriptor().body.is_some());
             catalog.count(entry.descriptor().handler.place, 0);
             catalog.commands.push(entry);
         }
         for listener in listeners {
-            catalog.add_listener(listener, &namer, faults);
+            catalog.add_listener(listener, &names_of, faults);
         }
-        namer.report_shared(&catalog, faults);
-        catalog
-            .events
-            .sort_by_key(|event| (event.exchange, event.key, event.place));
+        names_of.report_shared(&catalog, faults);
+        catalog.events.sort_by_key(|event| (event.exchange, event.key, event.place));
         catalog.commands.sort_by(|a, b| {
             let place = |entry: &CommandEntry| entry.descriptor().handler.place;
             a.name.cmp(&b.name).then_with(|| place(a).cmp(&place(b)))
@@ -266,12 +258,7 @@ impl Catalog {
         });
         self.add_service(&service, true);
         self.count(handler.place, 1);
-        self.listeners.push(ListenerEntry {
-            name,
-            service,
-            descriptor,
-            bindings,
-        });
+        self.listeners.push(ListenerEntry { name, service, descriptor, bindings });
     }
 
     fn bindings(&self, listener: &ListenerDescriptor) -> Result<Vec<(String, String)>, String> {
@@ -303,10 +290,7 @@ impl Catalog {
                         )
                     })?,
                 };
-                Ok(exchanges
-                    .into_iter()
-                    .map(|exchange| (exchange, pattern.to_owned()))
-                    .collect())
+                Ok(exchanges.into_iter().map(|exchange| (exchange, pattern.to_owned())).collect())
             }
         }
     }
@@ -357,31 +341,17 @@ impl Namer {
 
     fn module(&self, module: &'static str) -> Named {
         let inside = |of: &str| {
-            module
-                .strip_prefix(of)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+            module.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         };
         let said = self.names.iter().filter(|name| inside(name.place.module));
         if let Some(nearest) = said.max_by_key(|name| name.place.module.len()) {
-            return Named {
-                name: nearest.name.to_owned(),
-                bare: false,
-                said: true,
-            };
+            return Named { name: nearest.name.to_owned(), bare: false, said: true };
         }
         let mut path = module.split("::");
         let krate = path.next().unwrap_or(module);
         match path.next() {
-            Some(top) => Named {
-                name: top.to_owned(),
-                bare: false,
-                said: false,
-            },
-            None => Named {
-                name: krate.to_owned(),
-                bare: true,
-                said: false,
-            },
+            Some(top) => Named { name: top.to_owned(), bare: false, said: false },
+            None => Named { name: krate.to_owned(), bare: true, said: false },
         }
     }
 
@@ -400,27 +370,17 @@ impl Namer {
     fn service(&self, handler: &Handler) -> Named {
         match handler.service {
             ServiceRef::Module => self.module(handler.place.module),
-            ServiceRef::Named(name) => Named {
-                name: name.to_owned(),
-                bare: false,
-                said: true,
-            },
-            ServiceRef::State(service) => Named {
-                name: self.state(service),
-                bare: false,
-                said: true,
-            },
+            ServiceRef::Named(name) => Named { name: name.to_owned(), bare: false, said: true },
+            ServiceRef::State(service) => {
+                Named { name: self.state(service), bare: false, said: true }
+            }
         }
     }
 
     fn command(&self, descriptors: Vec<&'static CommandDescriptor>) -> CommandEntry {
         let descriptor = descriptors[0];
         let service = self.service(&descriptor.handler).name;
-        CommandEntry {
-            name: self.command_name(descriptor),
-            service,
-            descriptors,
-        }
+        CommandEntry { name: self.command_name(descriptor), service, descriptors }
     }
 
     fn command_name(&self, descriptor: &CommandDescriptor) -> String {
@@ -445,12 +405,7 @@ impl Namer {
             .iter()
             .filter(|command| !command.is_contract())
             .map(|command| &command.descriptor().handler)
-            .chain(
-                catalog
-                    .listeners
-                    .iter()
-                    .map(|listener| &listener.descriptor.handler),
-            );
+            .chain(catalog.listeners.iter().map(|listener| &listener.descriptor.handler));
         let mut owners: BTreeMap<String, BTreeMap<&str, (bool, Place)>> = BTreeMap::new();
         for handler in handlers {
             if !matches!(handler.service, ServiceRef::Module) {
@@ -458,9 +413,7 @@ impl Namer {
             }
             let service = self.service(handler);
             let owner = owners.entry(service.name).or_default();
-            let entry = owner
-                .entry(handler.place.krate())
-                .or_insert((service.said, handler.place));
+            let entry = owner.entry(handler.place.krate()).or_insert((service.said, handler.place));
             entry.0 &= service.said;
         }
         for (service, crates) in owners {
@@ -468,11 +421,7 @@ impl Namer {
             let (Some((krate, (_, place))), true) = (unsaid, crates.len() > 1) else {
                 continue;
             };
-            let others: Vec<&str> = crates
-                .keys()
-                .copied()
-                .filter(|other| other != krate)
-                .collect();
+            let others: Vec<&str> = crates.keys().copied().filter(|other| other != krate).collect();
             let text = format!(
                 "the service `{service}` of crate `{krate}` is also one of {}; say \
                  `bus::service_name!(\"{service}\")` in each if they are one, else another name",

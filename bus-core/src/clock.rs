@@ -49,10 +49,7 @@ type Timer = Box<dyn FnOnce() + Send>;
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self(Arc::new(Inner {
-            timers: Arc::default(),
-            manual: None,
-        }))
+        Self(Arc::new(Inner { timers: Arc::default(), manual: None }))
     }
 
     /// A clock that stands still until [`advance`](Self::advance) moves it.
@@ -62,10 +59,7 @@ impl Clock {
             start_time: SystemTime::now(),
             elapsed: Mutex::new(Duration::ZERO),
         };
-        Self(Arc::new(Inner {
-            timers: Arc::default(),
-            manual: Some(manual),
-        }))
+        Self(Arc::new(Inner { timers: Arc::default(), manual: Some(manual) }))
     }
 
     /// Now, for measuring.
@@ -125,10 +119,7 @@ impl Clock {
         let mut state = self.0.timers.lock();
         state.next += 1;
         let id = (at, state.next);
-        let first = state
-            .due
-            .first_key_value()
-            .is_none_or(|(first, _)| id < *first);
+        let first = state.due.first_key_value().is_none_or(|(first, _)| id < *first);
         state.due.insert(id, Box::new(timer));
         if self.0.manual.is_none() {
             if !state.thread {
@@ -148,21 +139,13 @@ impl Clock {
 
     /// Completes at `deadline`.
     pub(crate) fn sleep_until(&self, deadline: Instant) -> Sleep {
-        Sleep {
-            clock: self.clone(),
-            deadline,
-            timer: None,
-        }
+        Sleep { clock: self.clone(), deadline, timer: None }
     }
 }
 
 impl std::fmt::Debug for Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.is_manual() {
-            "Clock(manual)"
-        } else {
-            "Clock(system)"
-        })
+        f.write_str(if self.is_manual() { "Clock(manual)" } else { "Clock(system)" })
     }
 }
 
@@ -197,10 +180,7 @@ impl Timers {
                     let wait = self.changed.wait_timeout(state, at - now);
                     wait.unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => self
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }
@@ -208,9 +188,8 @@ impl Timers {
 
 fn spawn(timers: &Arc<Timers>) -> bool {
     let timers = timers.clone();
-    let spawned = std::thread::Builder::new()
-        .name("bus-clock".to_owned())
-        .spawn(move || timers.run());
+    let spawned =
+        std::thread::Builder::new().name("bus-clock".to_owned()).spawn(move || timers.run());
     if let Err(error) = &spawned {
         tracing::error!(%error, "the clock's thread cannot be started; no timer will run");
     }
@@ -235,16 +214,13 @@ impl Future for Sleep {
         if self.clock.now() >= self.deadline {
             return Poll::Ready(());
         }
-        match &self.timer {
-            Some((_, waker)) => lock(waker).clone_from(cx.waker()),
-            None => {
-                let waker = Arc::new(Mutex::new(cx.waker().clone()));
-                let woken = waker.clone();
-                let id = self
-                    .clock
-                    .at(self.deadline, move || lock(&woken).wake_by_ref());
-                self.timer = Some((id, waker));
-            }
+        if let Some((_, waker)) = &self.timer {
+            lock(waker).clone_from(cx.waker());
+        } else {
+            let waker = Arc::new(Mutex::new(cx.waker().clone()));
+            let woken = waker.clone();
+            let id = self.clock.at(self.deadline, move || lock(&woken).wake_by_ref());
+            self.timer = Some((id, waker));
         }
         Poll::Pending
     }
@@ -269,9 +245,7 @@ mod tests {
         let seen = Arc::new(Mutex::new(Vec::new()));
         for (name, after) in [("late", 20), ("early", 10), ("never", 99)] {
             let seen = seen.clone();
-            clock.at(start + Duration::from_secs(after), move || {
-                lock(&seen).push(name)
-            });
+            clock.at(start + Duration::from_secs(after), move || lock(&seen).push(name));
         }
         clock.advance(Duration::from_secs(30));
         assert_eq!(*lock(&seen), ["early", "late"]);

@@ -63,7 +63,7 @@ impl std::fmt::Debug for Closure {
 
 /// Marks one shape of closure: its parameters, and how it takes and answers them.
 #[derive(Debug)]
-pub struct Shape<P: ?Sized, K>(PhantomData<fn() -> (PhantomData<P>, K)>);
+pub struct Shape<P: ?Sized, K>(PhantomData<P>, PhantomData<K>);
 
 macro_rules! marks {
     ($($(#[$doc:meta])* $mark:ident)*) => {$(
@@ -150,11 +150,7 @@ trait Arguments: Sized {
 
 impl Arguments for () {
     fn read(body: &[u8]) -> Result<Self, CodecError> {
-        if wire::is_empty(body) {
-            Ok(())
-        } else {
-            codec::decode(body)
-        }
+        if wire::is_empty(body) { Ok(()) } else { codec::decode(body) }
     }
 }
 
@@ -190,10 +186,7 @@ commands!(A B C D E);
 commands!(A B C D E G);
 
 fn command(code: Code) -> Closure {
-    Closure {
-        code,
-        payload: None,
-    }
+    Closure { code, payload: None }
 }
 
 fn call_of(ctx: &Context) -> Result<&EncodedCall, Failure> {
@@ -263,15 +256,12 @@ fn split<R: Serialize + 'static>(answer: &R) -> Result<Result<Vec<u8>, Failure>,
     })
 }
 
-fn payload_of<T: DeserializeOwned + Send + 'static>() -> Option<PayloadDescriptor> {
-    Some(PayloadDescriptor {
+fn payload_of<T: DeserializeOwned + Send + 'static>() -> PayloadDescriptor {
+    PayloadDescriptor {
         type_id: TypeId::of::<T>,
         type_name: std::any::type_name::<T>,
-        codec: PayloadCodec {
-            encode: None,
-            decode: Some(decode_any::<T>),
-        },
-    })
+        codec: PayloadCodec { encode: None, decode: Some(decode_any::<T>) },
+    }
 }
 
 /// The payload, owned: the closure's type need not be `Clone`, so a fired value takes the codec.
@@ -289,10 +279,7 @@ fn owned<T: DeserializeOwned + Send + Sync + 'static>(ctx: &Context) -> Result<T
 fn listener<T: DeserializeOwned + Send + 'static>(
     run: impl Fn(&Context) -> HandlerResult + Send + Sync + 'static,
 ) -> Closure {
-    Closure {
-        code: Code::Closure(Arc::new(run)),
-        payload: payload_of::<T>(),
-    }
+    Closure { code: Code::Closure(Arc::new(run)), payload: Some(payload_of::<T>()) }
 }
 
 impl<F, T, R> ListenerFn<Shape<T, Now>> for F
@@ -356,10 +343,7 @@ where
 {
     fn into_closure(self) -> Closure {
         let code = Code::Closure(Arc::new(move |ctx: &Context| self(ctx).outcome()));
-        Closure {
-            code,
-            payload: None,
-        }
+        Closure { code, payload: None }
     }
 }
 
@@ -376,9 +360,6 @@ where
             let this = this.clone();
             Box::pin(async move { this(owned(&ctx)?).await.outcome() })
         }));
-        Closure {
-            code,
-            payload: payload_of::<T>(),
-        }
+        Closure { code, payload: Some(payload_of::<T>()) }
     }
 }

@@ -44,10 +44,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
 pub(crate) fn encode_any<T: Serialize + 'static>(value: &dyn Any) -> Result<Vec<u8>, CodecError> {
     match value.downcast_ref::<T>() {
         Some(value) => encode(value),
-        None => Err(CodecError::new(
-            "",
-            "the value is not of the type that its codec is for",
-        )),
+        None => Err(CodecError::new("", "the value is not of the type that its codec is for")),
     }
 }
 
@@ -59,11 +56,7 @@ pub(crate) fn decode_any<T: DeserializeOwned + Send + 'static>(
 }
 
 fn path(path: &serde_path_to_error::Path) -> String {
-    if path.iter().next().is_none() {
-        String::new()
-    } else {
-        path.to_string()
-    }
+    if path.iter().next().is_none() { String::new() } else { path.to_string() }
 }
 
 #[cfg(test)]
@@ -86,12 +79,7 @@ mod tests {
     fn a_decode_error_names_the_path_of_the_field() {
         let error = decode::<Order>(br#"{"lines":[{"price":1.0},{"price":"x"}]}"#).unwrap_err();
         assert_eq!(error.path(), "lines[1].price");
-        assert!(
-            error
-                .to_string()
-                .starts_with("`lines[1].price`: invalid type: string"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("`lines[1].price`: invalid type: string"), "{error}");
     }
 
     #[test]

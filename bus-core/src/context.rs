@@ -39,18 +39,8 @@ impl Context {
         attempt: u32,
         inline: bool,
     ) -> Self {
-        let deadline = binding
-            .policy
-            .timeout
-            .map(|limit| bus.clock().now() + limit);
-        Self {
-            bus,
-            site: Site::Handler(binding),
-            message,
-            attempt,
-            deadline,
-            inline,
-        }
+        let deadline = binding.policy.timeout.map(|limit| bus.clock().now() + limit);
+        Self { bus, site: Site::Handler(binding), message, attempt, deadline, inline }
     }
 
     pub(crate) fn of_service(bus: Bus, service: Arc<Service>) -> Self {
@@ -137,12 +127,8 @@ impl Context {
     /// Whether the work is no longer wanted: the caller cancelled, the handler's timeout has passed,
     /// or the bus is past its shutdown deadline. A long handler looks now and then, and stops.
     pub fn cancelled(&self) -> bool {
-        self.message
-            .call()
-            .is_some_and(crate::message::Caller::is_cancelled)
-            || self
-                .deadline
-                .is_some_and(|deadline| self.bus.clock().now() >= deadline)
+        self.message.call().is_some_and(crate::message::Caller::is_cancelled)
+            || self.deadline.is_some_and(|deadline| self.bus.clock().now() >= deadline)
             || self.bus.is_aborting()
     }
 
@@ -170,9 +156,7 @@ impl Context {
         if let Some(held) = Held::fired(&self.message) {
             return Ok(held);
         }
-        let binding = self
-            .binding()
-            .ok_or_else(|| Failure::internal("no payload here"))?;
+        let binding = self.binding().ok_or_else(|| Failure::internal("no payload here"))?;
         let wanted = binding
             .payload
             .as_ref()
@@ -203,9 +187,7 @@ impl Context {
             }
         };
         let value = value.downcast::<X>();
-        value
-            .map(Held::own)
-            .map_err(|_| Failure::internal("the payload became another type"))
+        value.map(Held::own).map_err(|_| Failure::internal("the payload became another type"))
     }
 }
 

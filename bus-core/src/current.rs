@@ -43,14 +43,11 @@ impl Current {
     }
 
     /// Wraps `future` so that it runs inside of this wherever it is polled.
-    pub(crate) fn scope<F: Future>(self, future: Pin<Box<F>>) -> Scoped<F>
+    pub(crate) fn scope<F>(self, future: Pin<Box<F>>) -> Scoped<F>
     where
-        F: ?Sized,
+        F: Future + ?Sized,
     {
-        Scoped {
-            current: Some(self),
-            future,
-        }
+        Scoped { current: Some(self), future }
     }
 }
 

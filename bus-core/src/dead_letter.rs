@@ -83,14 +83,7 @@ impl DeadLetters {
     ///
     /// If the transport that keeps them cannot be reached; never in memory.
     pub fn list(&self) -> Result<Vec<DeadLetter>> {
-        Ok(self
-            .bus
-            .graves()
-            .lock()
-            .letters
-            .values()
-            .map(|(letter, _)| letter.clone())
-            .collect())
+        Ok(self.bus.graves().lock().letters.values().map(|(letter, _)| letter.clone()).collect())
     }
 
     /// Delivers one again, to the listener that it failed for. Attempts are counted anew; the
@@ -104,13 +97,8 @@ impl DeadLetters {
         let Some((number, letter, delivery)) = taken else {
             return Err(unknown(id));
         };
-        self.bus.revive(delivery.clone()).map_err(|error| {
-            self.bus
-                .graves()
-                .lock()
-                .letters
-                .insert(number, (letter, delivery));
-            error
+        self.bus.revive(delivery.clone()).inspect_err(|_| {
+            self.bus.graves().lock().letters.insert(number, (letter, delivery));
         })
     }
 
@@ -141,10 +129,7 @@ impl DeadLetters {
 }
 
 fn unknown(id: &str) -> Error {
-    Error::new(
-        ErrorKind::NotFound,
-        format!("there is no dead letter `{id}`"),
-    )
+    Error::new(ErrorKind::NotFound, format!("there is no dead letter `{id}`"))
 }
 
 /// Where a bus in memory keeps its dead letters.

@@ -10,6 +10,7 @@ use crate::current::Current;
 use crate::failure::{Failure, Reason};
 use crate::handler::{HandlerResult, Instance};
 use crate::message::{CallFault, Message};
+use crate::service::Entry;
 
 /// One message for one handler.
 #[derive(Clone)]
@@ -24,12 +25,7 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     pub(crate) fn context(&self, bus: &Bus, inline: bool) -> Context {
-        let Self {
-            binding,
-            message,
-            attempt,
-            ..
-        } = self.clone();
+        let Self { binding, message, attempt, .. } = self.clone();
         Context::of_handler(bus.clone(), binding, message, attempt, inline)
     }
 
@@ -42,9 +38,7 @@ impl Delivery {
 
     /// Whether the caller gave up before this started; then it is not run.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.message
-            .call()
-            .is_some_and(crate::message::Caller::is_cancelled)
+        self.message.call().is_some_and(crate::message::Caller::is_cancelled)
     }
 
     /// Runs a synchronous handler to its end, on this thread.
@@ -54,10 +48,19 @@ impl Delivery {
         let run = || self.binding.code.run(&ctx, instance);
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Some(result)) => result,
-            Ok(None) => Err(Failure::internal(
-                "an asynchronous handler was run as a synchronous one",
-            )),
+            Ok(None) => {
+                Err(Failure::internal("an asynchronous handler was run as a synchronous one"))
+            }
             Err(payload) => Err(Failure::panic(&*payload)),
+        }
+    }
+
+    /// Puts a delivery that was accepted before into its mailbox; gives it back if that is closed.
+    pub(crate) fn enqueue(self) -> Result<(), Self> {
+        let service = self.binding.service.clone();
+        match service.mailbox.push(Entry::One(self), 1) {
+            Err(Entry::One(delivery)) => Err(delivery),
+            Ok(_) | Err(Entry::Group { .. }) => Ok(()),
         }
     }
 
@@ -66,10 +69,7 @@ impl Delivery {
         let counts = &self.binding.counts;
         let Err(failure) = result else {
             Counts::add(&counts.handled);
-            self.message
-                .head()
-                .outcomes
-                .settle(self.slot, self.attempt, Ok(()));
+            self.message.head().outcomes.settle(self.slot, self.attempt, Ok(()));
             return;
         };
         Counts::add(&counts.failed);
@@ -90,17 +90,10 @@ impl Delivery {
                     caller.fail(CallFault::Unavailable(failure.to_string()));
                 }
             }
-            self.message
-                .head()
-                .outcomes
-                .settle(self.slot, self.attempt, Err(failure));
+            self.message.head().outcomes.settle(self.slot, self.attempt, Err(failure));
             return;
         }
-        let wait = self
-            .binding
-            .policy
-            .wait_after(self.attempt)
-            .filter(|_| failure.is_retryable());
+        let wait = self.binding.policy.wait_after(self.attempt).filter(|_| failure.is_retryable());
         match wait {
             Some(wait) => {
                 Counts::add(&counts.retried);
@@ -115,13 +108,7 @@ impl Delivery {
                     %failure,
                     "a delivery failed and will be tried again"
                 );
-                bus.retry_after(
-                    wait,
-                    Self {
-                        attempt: self.attempt + 1,
-                        ..self
-                    },
-                );
+                bus.retry_after(wait, Self { attempt: self.attempt + 1, ..self });
             }
             None => self.die(bus, failure),
         }

@@ -3,6 +3,7 @@
 //! They run on the thread of a service of their own, `dynamic`. Parameters and answers go through
 //! the codec, but for an event that is fired in this process as the type that the closure borrows.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::task::{Context as TaskContext, Poll};
@@ -41,10 +42,7 @@ pub(crate) enum Registered {
 
 impl Registration {
     pub(crate) fn new(bus: &Bus, what: Registered) -> Self {
-        Self {
-            bus: Arc::downgrade(&bus.0),
-            what: Some(what),
-        }
+        Self { bus: Arc::downgrade(&bus.0), what: Some(what) }
     }
 
     /// Keeps the registration for as long as the bus lives.
@@ -95,28 +93,19 @@ pub struct Pattern {
 
 impl From<&str> for Pattern {
     fn from(pattern: &str) -> Self {
-        Self {
-            exchange: None,
-            pattern: pattern.to_owned(),
-        }
+        Self { exchange: None, pattern: pattern.to_owned() }
     }
 }
 
 impl From<String> for Pattern {
     fn from(pattern: String) -> Self {
-        Self {
-            exchange: None,
-            pattern,
-        }
+        Self { exchange: None, pattern }
     }
 }
 
 impl From<(&str, &str)> for Pattern {
     fn from((exchange, pattern): (&str, &str)) -> Self {
-        Self {
-            exchange: Some(exchange.to_owned()),
-            pattern: pattern.to_owned(),
-        }
+        Self { exchange: Some(exchange.to_owned()), pattern: pattern.to_owned() }
     }
 }
 
@@ -184,15 +173,11 @@ impl Bus {
         name::check_name(name)?;
         let binding = self.bind_closure(name.into(), closure, service);
         let by_name = Some(ByName::Closure);
-        let command = Arc::new(Command {
-            name: name.into(),
-            binding,
-            by_name,
-        });
+        let command = Arc::new(Command { name: name.into(), binding, by_name });
         if let Err(taken) = self.table_mut().serve(command.clone()) {
             let mut text = format!("the command `{name}` is served already");
             if let Some(place) = taken.binding.place {
-                text.push_str(&format!(", by {place}"));
+                let _ = write!(text, ", by {place}");
             }
             return Err(Error::new(ErrorKind::Duplicate, text));
         }
@@ -209,25 +194,20 @@ impl Bus {
         let type_id = closure.payload.as_ref().map(|payload| (payload.type_id)());
         let exchanges = match &pattern.exchange {
             Some(exchange) => vec![exchange.clone()],
-            None => self
-                .catalog()
-                .exchanges_of(&pattern.pattern, type_id)
-                .map_err(|known| {
-                    let text = format!(
-                        "the exchange of the pattern `{}` cannot be told; name it: `(exchange, \
+            None => self.catalog().exchanges_of(&pattern.pattern, type_id).map_err(|known| {
+                let text = format!(
+                    "the exchange of the pattern `{}` cannot be told; name it: `(exchange, \
                      pattern)`; the exchanges are {}",
-                        pattern.pattern,
-                        name::list(known)
-                    );
-                    Error::new(ErrorKind::NotFound, text)
-                })?,
+                    pattern.pattern,
+                    name::list(known)
+                );
+                Error::new(ErrorKind::NotFound, text)
+            })?,
         };
         let name = format!("{SERVICE}.{}", pattern.pattern);
         let binding = self.bind_closure(name.into(), closure, service);
-        let keys: Vec<(String, String)> = exchanges
-            .into_iter()
-            .map(|exchange| (exchange, pattern.pattern.clone()))
-            .collect();
+        let keys: Vec<(String, String)> =
+            exchanges.into_iter().map(|exchange| (exchange, pattern.pattern.clone())).collect();
         let mut table = self.table_mut();
         for (exchange, pattern) in &keys {
             table.bind(exchange, pattern, &binding);
@@ -258,11 +238,7 @@ impl Bus {
 
     /// The service of closures; started with the first.
     fn dynamic_service(&self) -> Result<Arc<Service>> {
-        let mut dynamic = self
-            .0
-            .dynamic
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut dynamic = self.0.dynamic.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.table().accepts(crate::current::is_inside(self)) {
             return Err(Error::closed());
         }

@@ -20,9 +20,7 @@ impl Headers {
 
     /// Every header, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()))
+        self.0.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
     /// Whether there are none.

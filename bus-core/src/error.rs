@@ -62,13 +62,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            source: None,
-            event: None,
-            faults: Vec::new(),
-        }
+        Self { kind, message: message.into(), source: None, event: None, faults: Vec::new() }
     }
 
     pub(crate) fn wiring(faults: Vec<Fault>) -> Self {
@@ -80,17 +74,11 @@ impl Error {
             message.push_str("\n  ");
             message.push_str(&fault.to_string());
         }
-        Self {
-            faults,
-            ..Self::new(ErrorKind::Wiring, message)
-        }
+        Self { faults, ..Self::new(ErrorKind::Wiring, message) }
     }
 
     pub(crate) fn closed() -> Self {
-        Self::new(
-            ErrorKind::Closed,
-            "the bus is shut down and takes no new work",
-        )
+        Self::new(ErrorKind::Closed, "the bus is shut down and takes no new work")
     }
 
     pub(crate) fn not_started() -> Self {
@@ -120,10 +108,7 @@ impl Error {
 
     /// Whether the same call may succeed later, with nothing else changed.
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self.kind,
-            ErrorKind::Full | ErrorKind::Timeout | ErrorKind::Transport
-        )
+        matches!(self.kind, ErrorKind::Full | ErrorKind::Timeout | ErrorKind::Transport)
     }
 
     /// Every wiring fault, sorted by place; empty for any other kind.
@@ -137,12 +122,9 @@ impl Error {
     ///
     /// Gives the error back if it carries no event of this type.
     pub fn into_event<T: 'static>(mut self) -> Result<T, Self> {
-        match self.event.take().map(|event| event.downcast::<T>()) {
+        match self.event.take().map(Box::<dyn Any + Send>::downcast::<T>) {
             Some(Ok(event)) => Ok(*event),
-            Some(Err(event)) => Err(Self {
-                event: Some(event),
-                ..self
-            }),
+            Some(Err(event)) => Err(Self { event: Some(event), ..self }),
             None => Err(self),
         }
     }
@@ -211,17 +193,11 @@ pub struct Fault {
 
 impl Fault {
     pub(crate) fn at(place: Place, message: impl Into<String>) -> Self {
-        Self {
-            place: Some(place),
-            message: message.into(),
-        }
+        Self { place: Some(place), message: message.into() }
     }
 
     pub(crate) fn nowhere(message: impl Into<String>) -> Self {
-        Self {
-            place: None,
-            message: message.into(),
-        }
+        Self { place: None, message: message.into() }
     }
 
     /// The file as the compiler names it, and the line counted from 1; `None` for a fault of the
@@ -236,11 +212,7 @@ impl Fault {
     }
 
     pub(crate) fn sort(faults: &mut Vec<Self>) {
-        faults.sort_by(|a, b| {
-            a.place
-                .cmp(&b.place)
-                .then_with(|| a.message.cmp(&b.message))
-        });
+        faults.sort_by(|a, b| a.place.cmp(&b.place).then_with(|| a.message.cmp(&b.message)));
         faults.dedup();
     }
 }
@@ -288,10 +260,7 @@ pub enum ExecuteError<E = Infallible> {
 impl<E> ExecuteError<E> {
     /// Whether the command may have run, wholly or in part, although it has no answer.
     pub fn outcome_unknown(&self) -> bool {
-        matches!(
-            self,
-            Self::Timeout | Self::Panicked | Self::Cancelled | Self::Interrupted
-        )
+        matches!(self, Self::Timeout | Self::Panicked | Self::Cancelled | Self::Interrupted)
     }
 
     /// The same error with the handler's own error converted.
@@ -317,7 +286,7 @@ impl<E: fmt::Display> fmt::Display for ExecuteError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Handler(error) => error.fmt(f),
-            Self::Remote(text) => f.write_str(text),
+            Self::Remote(text) | Self::Transport(text) => f.write_str(text),
             Self::NotFound(name) => name.fmt(f),
             Self::Timeout => f.write_str("the command did not answer in time"),
             Self::Panicked => f.write_str("the command's handler panicked; its log has the text"),
@@ -327,7 +296,6 @@ impl<E: fmt::Display> fmt::Display for ExecuteError<E> {
             Self::NotStarted => f.write_str("no bus is started; call `bus::start()` first"),
             Self::Closed => f.write_str("the bus is shut down and takes no new work"),
             Self::Codec(error) => error.fmt(f),
-            Self::Transport(text) => f.write_str(text),
         }
     }
 }
@@ -389,10 +357,7 @@ pub struct CodecError {
 
 impl CodecError {
     pub(crate) fn new(path: impl Into<String>, message: impl fmt::Display) -> Self {
-        Self {
-            path: path.into(),
-            message: message.to_string(),
-        }
+        Self { path: path.into(), message: message.to_string() }
     }
 
     /// The path of the field, such as `order.lines[2].price`; empty for the whole.

@@ -43,10 +43,7 @@ impl<T> Topic<T> {
     /// Used by the macros.
     #[doc(hidden)]
     pub const fn new(descriptor: &'static EventDescriptor) -> Self {
-        Self {
-            descriptor,
-            payload: PhantomData,
-        }
+        Self { descriptor, payload: PhantomData }
     }
 
     /// The exchange that the event is fired on.

@@ -35,22 +35,12 @@ pub enum Reason {
 impl Failure {
     /// The handler's own error.
     pub fn error(message: impl Into<String>, retry: bool) -> Self {
-        Self {
-            reason: Reason::Error,
-            message: message.into(),
-            retry,
-            value: None,
-        }
+        Self { reason: Reason::Error, message: message.into(), retry, value: None }
     }
 
     /// A fault of the runtime or of generated code.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self {
-            reason: Reason::Service,
-            message: message.into(),
-            retry: true,
-            value: None,
-        }
+        Self { reason: Reason::Service, message: message.into(), retry: true, value: None }
     }
 
     pub(crate) fn panic(payload: &(dyn std::any::Any + Send)) -> Self {
@@ -59,31 +49,16 @@ impl Failure {
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("a panic without a text");
-        Self {
-            reason: Reason::Panic,
-            message: text.to_owned(),
-            retry: true,
-            value: None,
-        }
+        Self { reason: Reason::Panic, message: text.to_owned(), retry: true, value: None }
     }
 
     pub(crate) fn undecodable(error: &CodecError) -> Self {
-        Self {
-            reason: Reason::Decode,
-            message: error.to_string(),
-            retry: false,
-            value: None,
-        }
+        Self { reason: Reason::Decode, message: error.to_string(), retry: false, value: None }
     }
 
     pub(crate) fn timeout(limit: std::time::Duration) -> Self {
         let message = format!("the handler took longer than {limit:?}");
-        Self {
-            reason: Reason::Timeout,
-            message,
-            retry: true,
-            value: None,
-        }
+        Self { reason: Reason::Timeout, message, retry: true, value: None }
     }
 
     /// The kind.

@@ -17,9 +17,9 @@ static DEFAULT: OnceCell<Bus> = OnceCell::new();
 pub(crate) fn start(build: impl FnOnce() -> Result<Running>) -> Result<Running> {
     let mut running = None;
     DEFAULT.get_or_try_init(|| {
-        let built = build()?;
-        let bus = (*built).clone();
-        running = Some(built);
+        let started = build()?;
+        let bus = (*started).clone();
+        running = Some(started);
         Ok::<_, Error>(bus)
     })?;
     running.ok_or_else(|| {
@@ -35,9 +35,7 @@ pub(crate) fn start(build: impl FnOnce() -> Result<Running>) -> Result<Running> 
 ///
 /// `NotStarted` outside of handlers, before the default bus is started.
 pub fn current() -> Result<Bus> {
-    crate::current::bus()
-        .or_else(|| DEFAULT.get().cloned())
-        .ok_or_else(Error::not_started)
+    crate::current::bus().or_else(|| DEFAULT.get().cloned()).ok_or_else(Error::not_started)
 }
 
 /// Fires on the current bus.

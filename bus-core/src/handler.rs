@@ -159,11 +159,7 @@ impl Instance {
 
 impl std::fmt::Debug for Instance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.is_some() {
-            "Instance(state)"
-        } else {
-            "Instance"
-        })
+        f.write_str(if self.is_some() { "Instance(state)" } else { "Instance" })
     }
 }
 
@@ -184,10 +180,7 @@ pub(crate) struct Need {
 impl Needs {
     /// Adds the state `T`.
     pub fn state<T: 'static>(&mut self) {
-        let need = Need {
-            type_id: TypeId::of::<T>(),
-            type_name: std::any::type_name::<T>(),
-        };
+        let need = Need { type_id: TypeId::of::<T>(), type_name: std::any::type_name::<T>() };
         self.states.push(need);
     }
 

@@ -4,6 +4,7 @@
 //! handlers run; one failure stops all. Stopping: new work is refused, accepted work is finished,
 //! threads are joined, within a deadline.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -81,10 +82,7 @@ pub(crate) fn start(bus: &Bus) -> Result<()> {
     let deadline = Instant::now() + bus.0.defaults.shutdown;
     let stuck = join(&services[..started], deadline);
     for name in stuck {
-        tracing::error!(
-            service = name,
-            "a service did not stop after a failed start"
-        );
+        tracing::error!(service = name, "a service did not stop after a failed start");
     }
     Err(failure)
 }
@@ -102,11 +100,7 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
         return Err(Error::new(ErrorKind::Unsupported, text));
     }
     // The second of two shutdowns waits for the first and finds nothing left to do.
-    let _stopping = bus
-        .0
-        .stopping
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let _stopping = bus.0.stopping.lock().unwrap_or_else(PoisonError::into_inner);
     if bus.table().phase == Phase::Closed {
         return Ok(());
     }
@@ -135,11 +129,7 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
         }
     }
     // Those that are not stuck need a moment to see that they are to stop.
-    let grace = if drained {
-        Duration::ZERO
-    } else {
-        Duration::from_secs(1)
-    };
+    let grace = if drained { Duration::ZERO } else { Duration::from_secs(1) };
     let stuck = join(&services, deadline.max(Instant::now() + grace));
     if drained && stuck.is_empty() {
         tracing::info!("the bus has stopped");
@@ -147,14 +137,12 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
     }
     let mut text = format!("the bus did not stop within {limit:?}");
     if !busy.is_empty() {
-        let busy: Vec<String> = busy
-            .iter()
-            .map(|(name, open)| format!("`{name}` ({open} deliveries)"))
-            .collect();
-        text.push_str(&format!("; not done: {}", busy.join(", ")));
+        let busy: Vec<String> =
+            busy.iter().map(|(name, open)| format!("`{name}` ({open} deliveries)")).collect();
+        let _ = write!(text, "; not done: {}", busy.join(", "));
     }
     if !stuck.is_empty() {
-        text.push_str(&format!("; stuck and left behind: {}", name::list(&stuck)));
+        let _ = write!(text, "; stuck and left behind: {}", name::list(&stuck));
     }
     tracing::error!("{text}");
     Err(Error::new(ErrorKind::Timeout, text))
@@ -169,10 +157,7 @@ fn drain(bus: &Bus, deadline: Instant) -> bool {
         }
         // Nothing is sent while the table is held, so what is idle now stays idle.
         let mut table = bus.table_mut();
-        let idle = table
-            .services
-            .iter()
-            .all(|service| service.mailbox.is_idle());
+        let idle = table.services.iter().all(|service| service.mailbox.is_idle());
         if idle && bus.retrying() == 0 {
             table.phase = Phase::Closed;
             return true;
@@ -184,10 +169,7 @@ fn drain(bus: &Bus, deadline: Instant) -> bool {
 pub(crate) fn wait_idle(bus: &Bus, deadline: Option<Instant>) -> bool {
     loop {
         let services = bus.table().services.clone();
-        let before: u64 = services
-            .iter()
-            .map(|service| service.mailbox.accepted())
-            .sum();
+        let before: u64 = services.iter().map(|service| service.mailbox.accepted()).sum();
         for service in &services {
             while !service.mailbox.is_idle() {
                 let idle = service.mailbox.listen_idle();
@@ -202,10 +184,7 @@ pub(crate) fn wait_idle(bus: &Bus, deadline: Option<Instant>) -> bool {
             }
         }
         // What was idle when it was looked at may have received something since.
-        let after: u64 = services
-            .iter()
-            .map(|service| service.mailbox.accepted())
-            .sum();
+        let after: u64 = services.iter().map(|service| service.mailbox.accepted()).sum();
         if before == after && services.iter().all(|service| service.mailbox.is_idle()) {
             return true;
         }
@@ -220,10 +199,8 @@ fn join(services: &[Arc<Service>], deadline: Instant) -> Vec<String> {
             stuck.push(service.name.to_string());
             continue;
         }
-        if let Some(thread) = service.take_thread() {
-            if thread.join().is_err() {
-                tracing::error!(service = &*service.name, "the thread of a service panicked");
-            }
+        if service.take_thread().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!(service = &*service.name, "the thread of a service panicked");
         }
     }
     stuck

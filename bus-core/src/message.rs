@@ -79,13 +79,7 @@ impl Head {
     pub(crate) fn new(bus: &crate::bus::Bus, deliveries: usize) -> Self {
         let seq = bus.next_seq();
         let (cause, correlation) = crate::current::cause(bus).unwrap_or((0, seq));
-        Self {
-            seq,
-            cause,
-            correlation,
-            time: OnceLock::new(),
-            outcomes: Tracker::new(deliveries),
-        }
+        Self { seq, cause, correlation, time: OnceLock::new(), outcomes: Tracker::new(deliveries) }
     }
 
     /// When it was sent, or first asked for, if nothing at its sending wanted to know.
@@ -135,10 +129,7 @@ impl Tracker {
     }
 
     pub(crate) fn failed(&self) -> Vec<(u32, u32, Failure)> {
-        self.failed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -168,12 +159,7 @@ impl<T: Send + Sync + 'static> Firing<T> {
         } else {
             Stored::Inline(payload)
         };
-        Self {
-            head,
-            route,
-            descriptor,
-            payload,
-        }
+        Self { head, route, descriptor, payload }
     }
 
     fn get(&self) -> &T {
@@ -211,16 +197,11 @@ pub(crate) fn encode_as(
     payload: &PayloadDescriptor,
     value: &dyn Any,
 ) -> Result<Vec<u8>, CodecError> {
-    match payload.codec.encode {
-        Some(encode) => encode(value),
-        None => {
-            let name = (payload.type_name)();
-            Err(CodecError::new(
-                "",
-                format!("`{name}` has no codec; derive `Serialize` for it"),
-            ))
-        }
-    }
+    let encode = payload.codec.encode.ok_or_else(|| {
+        let name = (payload.type_name)();
+        CodecError::new("", format!("`{name}` has no codec; derive `Serialize` for it"))
+    })?;
+    encode(value)
 }
 
 /// An event that was fired by name, or came from elsewhere: JSON.
@@ -267,9 +248,7 @@ impl<T: Send + Sync + 'static> Held<T> {
     /// The fired value itself, if it is a `T`.
     pub(crate) fn fired(message: &Arc<dyn Message>) -> Option<Self> {
         let any: Arc<dyn Any + Send + Sync> = message.clone();
-        any.downcast::<Firing<T>>()
-            .ok()
-            .map(|firing| Self(Holding::Fired(firing)))
+        any.downcast::<Firing<T>>().ok().map(|firing| Self(Holding::Fired(firing)))
     }
 
     /// A converted value.
@@ -300,9 +279,9 @@ impl<T: Send + Sync + 'static> Held<T> {
         match self.0 {
             Holding::Fired(firing) => match &firing.payload {
                 Stored::Shared(payload) => Ok(payload.clone()),
-                Stored::Inline(_) => Err(Failure::internal(
-                    "the payload was stored for listeners that borrow it",
-                )),
+                Stored::Inline(_) => {
+                    Err(Failure::internal("the payload was stored for listeners that borrow it"))
+                }
             },
             Holding::Own(value) => Ok(Arc::from(value)),
         }

@@ -36,28 +36,16 @@ impl fmt::Display for NameError {
         match self {
             Self::Empty => f.write_str("the name is empty"),
             Self::EmptyWord(name) => {
-                write!(
-                    f,
-                    "`{name}` has an empty word; write exactly one dot between two words"
-                )
+                write!(f, "`{name}` has an empty word; write exactly one dot between two words")
             }
             Self::TooLong(len) => {
-                write!(
-                    f,
-                    "the name has {len} bytes; the protocol's limit is {MAX_LEN}"
-                )
+                write!(f, "the name has {len} bytes; the protocol's limit is {MAX_LEN}")
             }
             Self::Wildcard(key) => {
-                write!(
-                    f,
-                    "the routing key `{key}` has a wildcard; only a listener's pattern may"
-                )
+                write!(f, "the routing key `{key}` has a wildcard; only a listener's pattern may")
             }
             Self::PartialWildcard(pattern) => {
-                write!(
-                    f,
-                    "a wildcard in `{pattern}` is part of a word; it must stand alone"
-                )
+                write!(f, "a wildcard in `{pattern}` is part of a word; it must stand alone")
             }
             Self::Character(name, c) => write!(
                 f,
@@ -89,10 +77,7 @@ pub fn check_key(key: &str) -> Result<(), NameError> {
 /// If it is empty, too long, has an empty word, or a wildcard that does not stand alone.
 pub fn check_pattern(pattern: &str) -> Result<(), NameError> {
     check_words(pattern)?;
-    if pattern
-        .split('.')
-        .any(|word| word.len() > 1 && word.contains(['*', '#']))
-    {
+    if pattern.split('.').any(|word| word.len() > 1 && word.contains(['*', '#'])) {
         return Err(NameError::PartialWildcard(pattern.to_owned()));
     }
     Ok(())
@@ -127,8 +112,7 @@ fn check_words(name: &str) -> Result<(), NameError> {
 
 /// Whether `name` is `parent` or lies below it: `billing.ledger` is below `billing`.
 pub(crate) fn is_below(name: &str, parent: &str) -> bool {
-    name.strip_prefix(parent)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    name.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The known names that resemble `unknown` most, best first, three at the most.
@@ -143,24 +127,14 @@ pub(crate) fn near<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> V
         .filter(|(score, _)| *score > 0.75)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    scored
-        .into_iter()
-        .take(3)
-        .map(|(_, name)| name.to_owned())
-        .collect()
+    scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }
 
 /// `` `a`, `b` `` or `none`.
 pub(crate) fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
-    let quoted: Vec<String> = names
-        .into_iter()
-        .map(|name| format!("`{}`", name.as_ref()))
-        .collect();
-    if quoted.is_empty() {
-        "none".to_owned()
-    } else {
-        quoted.join(", ")
-    }
+    let quoted: Vec<String> =
+        names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    if quoted.is_empty() { "none".to_owned() } else { quoted.join(", ") }
 }
 
 #[cfg(test)]
@@ -182,23 +156,14 @@ mod tests {
     fn a_wildcard_is_a_word_of_its_own() {
         assert_eq!(check_pattern("order.*.submit"), Ok(()));
         assert_eq!(check_pattern("#"), Ok(()));
-        assert_eq!(
-            check_pattern("a.b*"),
-            Err(NameError::PartialWildcard("a.b*".into()))
-        );
-        assert_eq!(
-            check_pattern("##"),
-            Err(NameError::PartialWildcard("##".into()))
-        );
+        assert_eq!(check_pattern("a.b*"), Err(NameError::PartialWildcard("a.b*".into())));
+        assert_eq!(check_pattern("##"), Err(NameError::PartialWildcard("##".into())));
     }
 
     #[test]
     fn names_keep_to_their_alphabet() {
         assert_eq!(check_name("billing.say_hello-2"), Ok(()));
-        assert_eq!(
-            check_name("a b"),
-            Err(NameError::Character("a b".into(), ' '))
-        );
+        assert_eq!(check_name("a b"), Err(NameError::Character("a b".into(), ' ')));
     }
 
     #[test]
@@ -212,10 +177,7 @@ mod tests {
     fn near_names_are_found_by_their_last_word_too() {
         let known = ["users.create", "orders.create", "say_hello"];
         assert_eq!(near("say_helo", known.into_iter()), ["say_hello"]);
-        assert_eq!(
-            near("create", known.into_iter()),
-            ["orders.create", "users.create"]
-        );
+        assert_eq!(near("create", known.into_iter()), ["orders.create", "users.create"]);
         assert!(near("zzz", known.into_iter()).is_empty());
     }
 }

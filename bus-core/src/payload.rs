@@ -26,11 +26,7 @@ impl PayloadDescriptor {
     /// A payload that travels as far as its type allows.
     pub const fn probed<T: 'static>(encode: Option<EncodeFn>, decode: Option<DecodeFn>) -> Self {
         let codec = PayloadCodec { encode, decode };
-        Self {
-            type_id: TypeId::of::<T>,
-            type_name: std::any::type_name::<T>,
-            codec,
-        }
+        Self { type_id: TypeId::of::<T>, type_name: std::any::type_name::<T>, codec }
     }
 }
 

@@ -11,7 +11,7 @@ pub use inventory::submit;
 pub use serde;
 
 pub use crate::bus::Bus;
-pub use crate::call::{Errors, Spec, close, open};
+pub use crate::call::{CloneFn, Errors, Spec, close, open};
 pub use crate::codec::{DecodeFn, EncodeFn};
 pub use crate::command::{CommandDescriptor, Contract, Handle};
 pub use crate::context::{Context, Param, ParamRef};

@@ -37,11 +37,7 @@ pub(crate) trait Reply<T, E>: Send + Sync {
 
 impl<T, E> Promise<T, E> {
     pub(crate) fn new(reply: Arc<dyn Reply<T, E>>, deadline: Option<(Clock, Instant)>) -> Self {
-        Self {
-            reply,
-            deadline,
-            sleep: None,
-        }
+        Self { reply, deadline, sleep: None }
     }
 
     /// Waits on this thread for the answer.
@@ -105,15 +101,8 @@ impl<T, E> Promise<T, E> {
         U: 'static,
         F: 'static,
     {
-        let reply = Mapped {
-            inner: self.reply,
-            convert,
-        };
-        Promise {
-            reply: Arc::new(reply),
-            deadline: self.deadline,
-            sleep: None,
-        }
+        let reply = Mapped { inner: self.reply, convert };
+        Promise { reply: Arc::new(reply), deadline: self.deadline, sleep: None }
     }
 }
 
@@ -135,9 +124,7 @@ impl<T, E> Future for Promise<T, E> {
         }
         let this = &mut *self;
         if let Some((clock, deadline)) = &this.deadline {
-            let sleep = this
-                .sleep
-                .get_or_insert_with(|| clock.sleep_until(*deadline));
+            let sleep = this.sleep.get_or_insert_with(|| clock.sleep_until(*deadline));
             if Pin::new(sleep).poll(cx).is_ready() {
                 return Poll::Ready(Err(ExecuteError::Timeout));
             }
@@ -148,9 +135,7 @@ impl<T, E> Future for Promise<T, E> {
 
 impl<T, E> std::fmt::Debug for Promise<T, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Promise")
-            .field("done", &self.is_done())
-            .finish_non_exhaustive()
+        f.debug_struct("Promise").field("done", &self.is_done()).finish_non_exhaustive()
     }
 }
 
@@ -276,14 +261,8 @@ mod tests {
         let clock = Clock::system();
         let far = clock.now() + Duration::from_secs(3600);
         let promise = Promise::new(slot.clone(), Some((clock.clone(), far)));
-        assert_eq!(
-            promise.wait_timeout(Duration::from_millis(1)),
-            Err(ExecuteError::Timeout)
-        );
+        assert_eq!(promise.wait_timeout(Duration::from_millis(1)), Err(ExecuteError::Timeout));
         let promise = Promise::new(slot, Some((clock, far))).timeout(Duration::from_millis(1));
-        assert_eq!(
-            futures_lite::future::block_on(promise),
-            Err(ExecuteError::Timeout)
-        );
+        assert_eq!(futures_lite::future::block_on(promise), Err(ExecuteError::Timeout));
     }
 }

@@ -77,11 +77,7 @@ impl Sent {
         match service.mailbox.push(entry, deliveries) {
             Ok(None) => {}
             Ok(Some(number)) => {
-                self.over.push(Ticket {
-                    service: service.clone(),
-                    number,
-                    listener: None,
-                });
+                self.over.push(Ticket { service: service.clone(), number, listener: None });
             }
             Err(entry) => self.refused.push(entry),
         }
@@ -140,11 +136,8 @@ impl Bus {
         let checked = name::check_key(name).map_err(Error::from);
         let body = checked.and_then(|()| {
             codec::encode(&payload).map_err(|error| {
-                Error::new(
-                    ErrorKind::Codec,
-                    format!("the event `{name}` cannot be encoded"),
-                )
-                .with_source(error)
+                Error::new(ErrorKind::Codec, format!("the event `{name}` cannot be encoded"))
+                    .with_source(error)
             })
         });
         let body = match body {
@@ -154,13 +147,7 @@ impl Bus {
         let exchange = name::DEFAULT_EXCHANGE;
         let sent = self.send(exchange, name, body, Limit::Hard, |head, route, body| {
             let (exchange, key) = (exchange.into(), name.into());
-            Arc::new(Encoded {
-                head,
-                route,
-                exchange,
-                key,
-                body,
-            })
+            Arc::new(Encoded { head, route, exchange, key, body })
         });
         sent.unwrap_or_else(|(error, _)| Receipt::refused(error))
     }
@@ -171,13 +158,9 @@ impl Bus {
         event: E,
         limit: Limit,
     ) -> Result<Receipt, (Error, E)> {
-        self.send(
-            descriptor.exchange,
-            descriptor.key,
-            event,
-            limit,
-            |head, route, event| Arc::new(Firing::new(head, route, descriptor, event)),
-        )
+        self.send(descriptor.exchange, descriptor.key, event, limit, |head, route, event| {
+            Arc::new(Firing::new(head, route, descriptor, event))
+        })
     }
 
     /// Gives a payload to every listener of a key, or gives it back.
@@ -201,10 +184,7 @@ impl Bus {
             table = self.table();
             route
         };
-        let full = route
-            .groups
-            .iter()
-            .find(|to| !limit.allows(&to.service, to.targets.len()));
+        let full = route.groups.iter().find(|to| !limit.allows(&to.service, to.targets.len()));
         if let Some(group) = full {
             let text = format!("the mailbox of service `{}` is full", group.service.name);
             return Err((Error::new(ErrorKind::Full, text), payload));
@@ -217,10 +197,7 @@ impl Bus {
         let message = message(head, route.clone(), payload);
         let mut sent = Sent::default();
         for (index, group) in route.groups.iter().enumerate() {
-            let entry = Entry::Group {
-                message: message.clone(),
-                group: index,
-            };
+            let entry = Entry::Group { message: message.clone(), group: index };
             sent.push(&group.service, entry, group.targets.len());
         }
         // What follows may run code of the user, which may fire and register in its turn.
@@ -249,13 +226,7 @@ impl Bus {
                 };
                 for Target { binding, slot } in route.groups[group].targets.iter().cloned() {
                     let message = message.clone();
-                    Delivery {
-                        binding,
-                        message,
-                        slot,
-                        attempt: 1,
-                    }
-                    .die(self, why());
+                    Delivery { binding, message, slot, attempt: 1 }.die(self, why());
                 }
             }
         }
@@ -263,12 +234,7 @@ impl Bus {
 
     fn run_inline(&self, target: &Target, message: &Arc<dyn Message>, sent: &mut Sent) {
         let Target { binding, slot } = target.clone();
-        let delivery = Delivery {
-            binding,
-            message: message.clone(),
-            slot,
-            attempt: 1,
-        };
+        let delivery = Delivery { binding, message: message.clone(), slot, attempt: 1 };
         if current::may_inline() {
             let result = delivery.run(self, &Instance::NONE, true);
             delivery.conclude(self, result);
@@ -293,11 +259,7 @@ impl Bus {
         command: &Arc<Command>,
         args: C::Args,
     ) -> Promise<C::Ok, C::Err> {
-        let call = Arc::new(Call::<C>::new(
-            Head::new(self, 1),
-            command.name.clone(),
-            args,
-        ));
+        let call = Arc::new(Call::<C>::new(Head::new(self, 1), command.name.clone(), args));
         let deadline = self.deadline_of(command);
         let promise = Promise::new(call.clone(), Some(deadline));
         self.start(command, call);
@@ -305,23 +267,14 @@ impl Bus {
     }
 
     fn deadline_of(&self, command: &Command) -> (crate::clock::Clock, std::time::Instant) {
-        let limit = command
-            .binding
-            .policy
-            .timeout
-            .unwrap_or(self.0.defaults.command_timeout);
+        let limit = command.binding.policy.timeout.unwrap_or(self.0.defaults.command_timeout);
         (self.clock().clone(), self.clock().now() + limit)
     }
 
     /// Brings a call to the service of its command.
     pub(crate) fn start(&self, command: &Arc<Command>, call: Arc<dyn Message>) {
         let binding = command.binding.clone();
-        let delivery = Delivery {
-            binding,
-            message: call,
-            slot: 0,
-            attempt: 1,
-        };
+        let delivery = Delivery { binding, message: call, slot: 0, attempt: 1 };
         let table = self.table();
         if !table.accepts(current::is_inside(self)) {
             drop(table);
@@ -368,12 +321,7 @@ impl Bus {
             return Receipt::refused(Error::new(ErrorKind::Full, text));
         }
         let binding = command.binding.clone();
-        let delivery = Delivery {
-            binding,
-            message: task.clone(),
-            slot: 0,
-            attempt: 1,
-        };
+        let delivery = Delivery { binding, message: task.clone(), slot: 0, attempt: 1 };
         let mut sent = Sent::default();
         sent.push(&service, Entry::One(delivery), 1);
         drop(table);

@@ -43,17 +43,11 @@ pub(crate) struct Ticket {
 
 impl Receipt {
     pub(crate) fn enqueued(message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
-        Self {
-            state: State::Enqueued(over),
-            message: Some(message),
-        }
+        Self { state: State::Enqueued(over), message: Some(message) }
     }
 
     pub(crate) fn refused(error: Error) -> Self {
-        Self {
-            state: State::Refused(Some(error)),
-            message: None,
-        }
+        Self { state: State::Refused(Some(error)), message: None }
     }
 
     /// Waits on this thread until the event is accepted.
@@ -68,10 +62,7 @@ impl Receipt {
 
     /// Asks for the outcome of every listener.
     pub fn handled(self) -> Handled {
-        Handled {
-            receipt: self,
-            listener: None,
-        }
+        Handled { receipt: self, listener: None }
     }
 }
 
@@ -91,9 +82,7 @@ impl Future for Receipt {
                     tickets.pop();
                 }
                 let route = this.message.as_ref().and_then(|message| message.route());
-                Poll::Ready(Ok(Accepted {
-                    routed: route.is_none_or(|route| !route.is_empty()),
-                }))
+                Poll::Ready(Ok(Accepted { routed: route.is_none_or(|route| !route.is_empty()) }))
             }
         }
     }
@@ -169,19 +158,11 @@ pub struct Outcomes(Vec<Outcome>);
 impl Outcomes {
     fn of(message: &dyn Message) -> Self {
         let names: Vec<Arc<str>> = match message.route() {
-            Some(route) => route
-                .bindings()
-                .map(|binding| binding.name.clone())
-                .collect(),
+            Some(route) => route.bindings().map(|binding| binding.name.clone()).collect(),
             None => vec![message.subject().1.into()],
         };
-        let mut outcomes: Vec<Outcome> = names
-            .into_iter()
-            .map(|listener| Outcome {
-                listener,
-                failure: None,
-            })
-            .collect();
+        let mut outcomes: Vec<Outcome> =
+            names.into_iter().map(|listener| Outcome { listener, failure: None }).collect();
         for (slot, attempts, failure) in message.head().outcomes.failed() {
             if let Some(outcome) = outcomes.get_mut(slot as usize) {
                 outcome.failure = Some((attempts, failure));
@@ -202,24 +183,19 @@ impl Outcomes {
             return Ok(());
         }
         let count = self.0.len();
-        let message = format!(
-            "{} of {count} listeners failed: {}",
-            failed.len(),
-            failed.join("; ")
-        );
+        let message =
+            format!("{} of {count} listeners failed: {}", failed.len(), failed.join("; "));
         Err(Error::new(ErrorKind::Handler, message))
     }
 
     /// The outcome of one listener, by its whole name (`billing.invoice`) or its function's.
     pub fn get(&self, listener: &str) -> Option<&Outcome> {
-        self.iter()
-            .find(|outcome| outcome.listener() == listener)
-            .or_else(|| {
-                let mut last = self
-                    .iter()
-                    .filter(|outcome| outcome.listener().rsplit('.').next() == Some(listener));
-                last.next().filter(|_| last.next().is_none())
-            })
+        self.iter().find(|outcome| outcome.listener() == listener).or_else(|| {
+            let mut last = self
+                .iter()
+                .filter(|outcome| outcome.listener().rsplit('.').next() == Some(listener));
+            last.next().filter(|_| last.next().is_none())
+        })
     }
 
     /// Every outcome, sorted by the listener's name.
@@ -283,9 +259,7 @@ impl Outcome {
     ///
     /// The failure of the last attempt.
     pub fn result(&self) -> Result<(), &Failure> {
-        self.failure
-            .as_ref()
-            .map_or(Ok(()), |(_, failure)| Err(failure))
+        self.failure.as_ref().map_or(Ok(()), |(_, failure)| Err(failure))
     }
 
     /// Why the last attempt failed.

@@ -38,10 +38,7 @@ pub(crate) struct Target {
 
 impl Route {
     pub(crate) fn new(bindings: Vec<Arc<Binding>>) -> Self {
-        let mut route = Self {
-            len: bindings.len(),
-            ..Self::default()
-        };
+        let mut route = Self { len: bindings.len(), ..Self::default() };
         for (slot, binding) in (0..).zip(bindings) {
             route.wants_shared |= binding.shared;
             route.wants_context |= binding.wants_context;
@@ -52,16 +49,9 @@ impl Route {
                 route.inline.push(target);
                 continue;
             }
-            match route
-                .groups
-                .iter_mut()
-                .find(|group| Arc::ptr_eq(&group.service, &service))
-            {
+            match route.groups.iter_mut().find(|group| Arc::ptr_eq(&group.service, &service)) {
                 Some(group) => group.targets.push(target),
-                None => route.groups.push(Group {
-                    service,
-                    targets: vec![target],
-                }),
+                None => route.groups.push(Group { service, targets: vec![target] }),
             }
         }
         route
@@ -97,10 +87,7 @@ pub(crate) struct Router {
 impl Router {
     /// Binds `binding` to `exchange` by `pattern`.
     pub(crate) fn bind(&mut self, exchange: &str, pattern: &str, binding: Arc<Binding>) {
-        self.exchanges
-            .entry(exchange.into())
-            .or_default()
-            .insert(pattern, binding);
+        self.exchanges.entry(exchange.into()).or_default().insert(pattern, binding);
     }
 
     /// Takes back every pattern of `binding`.
@@ -131,8 +118,7 @@ impl Router {
     pub(crate) fn bindings(&self) -> Vec<Arc<Binding>> {
         let mut bindings = Vec::new();
         for trie in self.exchanges.values() {
-            trie.root
-                .each(&mut |binding: &Arc<Binding>| bindings.push(binding.clone()));
+            trie.root.each(&mut |binding: &Arc<Binding>| bindings.push(binding.clone()));
         }
         bindings.sort_by_key(|binding| Arc::as_ptr(binding).addr());
         bindings.dedup_by(|a, b| Arc::ptr_eq(a, b));
@@ -155,21 +141,13 @@ struct Node<V> {
 
 impl<V> Default for Node<V> {
     fn default() -> Self {
-        Self {
-            words: HashMap::new(),
-            star: None,
-            hash: None,
-            values: Vec::new(),
-        }
+        Self { words: HashMap::new(), star: None, hash: None, values: Vec::new() }
     }
 }
 
 impl<V> Default for Trie<V> {
     fn default() -> Self {
-        Self {
-            root: Node::default(),
-            next: 0,
-        }
+        Self { root: Node::default(), next: 0 }
     }
 }
 
@@ -269,11 +247,7 @@ impl<V> Node<V> {
 
     fn each(&self, visit: &mut impl FnMut(&V)) {
         self.values.iter().for_each(|(_, value)| visit(value));
-        let children = self
-            .words
-            .values()
-            .chain(self.star.as_deref())
-            .chain(self.hash.as_deref());
+        let children = self.words.values().chain(self.star.as_deref()).chain(self.hash.as_deref());
         for child in children {
             child.each(visit);
         }
@@ -331,11 +305,8 @@ mod tests {
             let mut found = Vec::new();
             trie.matches(&key, |_, pattern| found.push(pattern.as_str()));
             found.sort_unstable();
-            let mut expected: Vec<&str> = patterns
-                .iter()
-                .map(String::as_str)
-                .filter(|p| matches(p, &key))
-                .collect();
+            let mut expected: Vec<&str> =
+                patterns.iter().map(String::as_str).filter(|p| matches(p, &key)).collect();
             expected.sort_unstable();
             assert_eq!(found, expected, "key {key}");
         }

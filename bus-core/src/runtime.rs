@@ -56,10 +56,7 @@ mod with_tokio {
                     Error::new(ErrorKind::Init, text).with_source(error)
                 })?;
             let handle = runtime.handle().clone();
-            Ok(Self {
-                handle,
-                _own: Some(Arc::new(Own(Some(runtime)))),
-            })
+            Ok(Self { handle, _own: Some(Arc::new(Own(Some(runtime)))) })
         }
 
         pub(crate) fn enter(&self) -> EnterGuard<'_> {

@@ -32,11 +32,8 @@ pub(crate) fn watch() -> Result<Signal> {
         }
     };
     ctrlc::set_handler(handler).map_err(|error| {
-        Error::new(
-            ErrorKind::Init,
-            "the signals of the process cannot be watched",
-        )
-        .with_source(error)
+        Error::new(ErrorKind::Init, "the signals of the process cannot be watched")
+            .with_source(error)
     })?;
     Ok(Signal(receiver))
 }

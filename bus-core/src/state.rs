@@ -54,10 +54,7 @@ pub(crate) struct States(HashMap<TypeId, (&'static str, Arc<dyn Any + Send + Syn
 impl States {
     /// Keeps `value`; a second one of the same type replaces the first.
     pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
-        self.0.insert(
-            TypeId::of::<T>(),
-            (std::any::type_name::<T>(), Arc::new(value)),
-        );
+        self.0.insert(TypeId::of::<T>(), (std::any::type_name::<T>(), Arc::new(value)));
     }
 
     pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<State<T>> {

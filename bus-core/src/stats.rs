@@ -97,11 +97,8 @@ impl Bus {
             })
             .collect();
         services.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut handlers: Vec<HandlerStats> = table
-            .bindings()
-            .iter()
-            .map(|binding| HandlerStats::of(binding))
-            .collect();
+        let mut handlers: Vec<HandlerStats> =
+            table.bindings().iter().map(|binding| HandlerStats::of(binding)).collect();
         handlers.sort_by(|a, b| a.name.cmp(&b.name));
         Stats {
             fired: self.0.fired.load(Ordering::Relaxed),
@@ -126,16 +123,10 @@ impl Bus {
         let ready = reasons.is_empty();
         for service in &table.services {
             if service.mailbox.depth() > service.mailbox.bound {
-                reasons.push(format!(
-                    "the mailbox of service `{}` is over its bound",
-                    service.name
-                ));
+                reasons
+                    .push(format!("the mailbox of service `{}` is over its bound", service.name));
             }
         }
-        Health {
-            live: !self.is_aborting(),
-            ready,
-            reasons,
-        }
+        Health { live: !self.is_aborting(), ready, reasons }
     }
 }

@@ -122,11 +122,7 @@ impl Table {
     }
 
     pub(crate) fn unserve(&mut self, command: &Arc<Command>) {
-        if self
-            .commands
-            .get(&command.name)
-            .is_some_and(|served| Arc::ptr_eq(served, command))
-        {
+        if self.commands.get(&command.name).is_some_and(|served| Arc::ptr_eq(served, command)) {
             self.commands.remove(&command.name);
         }
     }
@@ -138,8 +134,7 @@ impl Table {
         name: Arc<str>,
         command: Option<Arc<Command>>,
     ) {
-        self.linked
-            .insert(address(descriptor), Linked { name, command });
+        self.linked.insert(address(descriptor), Linked { name, command });
     }
 
     /// The command that a descriptor stands for.
@@ -148,10 +143,7 @@ impl Table {
         descriptor: &'static CommandDescriptor,
     ) -> Result<&Arc<Command>, NotFound> {
         match self.linked.get(&address(descriptor)) {
-            Some(Linked {
-                command: Some(command),
-                ..
-            }) => Ok(command),
+            Some(Linked { command: Some(command), .. }) => Ok(command),
             Some(Linked { name, .. }) => self.command(name),
             None => self.command(descriptor.name.unwrap_or(descriptor.handler.function)),
         }
@@ -167,10 +159,7 @@ impl Table {
 
     /// Every bound handler.
     pub(crate) fn bindings(&self) -> Vec<Arc<Binding>> {
-        let commands = self
-            .commands
-            .values()
-            .map(|command| command.binding.clone());
+        let commands = self.commands.values().map(|command| command.binding.clone());
         commands.chain(self.router.bindings()).collect()
     }
 }

@@ -19,18 +19,10 @@ impl Upcasts {
     pub(crate) fn new(events: &[&'static EventDescriptor]) -> Self {
         let mut upcasts = Self::default();
         for event in events {
-            upcasts
-                .events
-                .entry(event.exchange)
-                .or_default()
-                .insert(event.key, event);
+            upcasts.events.entry(event.exchange).or_default().insert(event.key, event);
             for upcast in event.upcasts {
                 let to = (event.payload.type_id)();
-                upcasts
-                    .newer
-                    .entry((upcast.from)())
-                    .or_default()
-                    .push((to, upcast.apply));
+                upcasts.newer.entry((upcast.from)()).or_default().push((to, upcast.apply));
             }
         }
         upcasts

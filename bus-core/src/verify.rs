@@ -36,11 +36,7 @@ impl Report {
     ///
     /// `Wiring`, if there are any.
     pub fn ok(self) -> Result<()> {
-        if self.faults.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::wiring(self.faults))
-        }
+        if self.faults.is_empty() { Ok(()) } else { Err(Error::wiring(self.faults)) }
     }
 }
 
@@ -137,31 +133,18 @@ fn once<'a>(
 }
 
 fn is_selected(catalog: &Catalog, service: &str) -> bool {
-    catalog
-        .services
-        .get(service)
-        .is_some_and(|service| service.selected)
+    catalog.services.get(service).is_some_and(|service| service.selected)
 }
 
 /// What a handler takes must be there before the first message is.
 fn states_are_there(catalog: &Catalog, states: &States, faults: &mut Vec<Fault>) {
     let commands = catalog.commands.iter().map(|command| {
         let handler = &command.descriptor().handler;
-        (
-            &command.service,
-            handler.function,
-            handler.place,
-            handler.needs,
-        )
+        (&command.service, handler.function, handler.place, handler.needs)
     });
     let listeners = catalog.listeners.iter().map(|listener| {
         let handler = &listener.descriptor.handler;
-        (
-            &listener.service,
-            handler.function,
-            handler.place,
-            handler.needs,
-        )
+        (&listener.service, handler.function, handler.place, handler.needs)
     });
     let services = catalog.services.iter().filter_map(|(name, service)| {
         let state = service.state?;
@@ -268,10 +251,7 @@ fn heard<'a>(
 fn warn_of_idle_patterns(catalog: &Catalog, warnings: &mut Vec<Fault>) {
     for listener in &catalog.listeners {
         // Events on the default exchange are fired by name and declared nowhere.
-        let by_name = listener
-            .bindings
-            .iter()
-            .any(|(exchange, _)| exchange == DEFAULT_EXCHANGE);
+        let by_name = listener.bindings.iter().any(|(exchange, _)| exchange == DEFAULT_EXCHANGE);
         if !by_name && heard(catalog, &listener.bindings).next().is_none() {
             let text = format!("`{}` hears no declared event", listener.name);
             warnings.push(Fault::at(listener.descriptor.handler.place, text));
@@ -288,31 +268,22 @@ fn warn_of_unheard_events(catalog: &Catalog, warnings: &mut Vec<Fault>) {
         .collect();
     for event in &catalog.events {
         if !heard.contains(&(event.exchange, event.key)) {
-            let text = format!(
-                "nobody hears the event `{}` on exchange `{}`",
-                event.key, event.exchange
-            );
+            let text =
+                format!("nobody hears the event `{}` on exchange `{}`", event.key, event.exchange);
             warnings.push(Fault::at(event.place, text));
         }
     }
 }
 
 fn warn_of_unserved_commands(catalog: &Catalog, warnings: &mut Vec<Fault>) {
-    for contract in catalog
-        .commands
-        .iter()
-        .filter(|command| command.is_contract())
-    {
+    for contract in catalog.commands.iter().filter(|command| command.is_contract()) {
         let served = catalog.commands.iter().any(|command| {
             !command.is_contract()
                 && command.name == contract.name
                 && is_selected(catalog, &command.service)
         });
         if !served {
-            let text = format!(
-                "nobody serves the command `{}` in this process",
-                contract.name
-            );
+            let text = format!("nobody serves the command `{}` in this process", contract.name);
             warnings.push(Fault::at(contract.descriptor().handler.place, text));
         }
     }

@@ -67,18 +67,12 @@ where
     }
     decode(body).map_err(|error| {
         let names = C::DESCRIPTOR.parameters.iter().enumerate();
-        names.fold(error, |error, (index, name)| {
-            error.in_parameter(name, &format!("[{index}]"))
-        })
+        names.fold(error, |error, (index, name)| error.in_parameter(name, &format!("[{index}]")))
     })
 }
 
 /// Whether a body stands for no arguments.
 pub(crate) fn is_empty(body: &[u8]) -> bool {
-    let text: Vec<u8> = body
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
+    let text: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     matches!(&*text, b"" | b"null" | b"[]")
 }

@@ -22,10 +22,7 @@ pub(crate) const HARD: usize = 64;
 /// One enqueue.
 pub(crate) enum Entry {
     /// An event, for all listeners of one group of its route.
-    Group {
-        message: Arc<dyn Message>,
-        group: usize,
-    },
+    Group { message: Arc<dyn Message>, group: usize },
     /// A call, a task, or a delivery that is tried again.
     One(Delivery),
 }

@@ -71,17 +71,12 @@ impl Service {
     }
 
     pub(crate) fn take_thread(&self) -> Option<JoinHandle<()>> {
-        self.thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Service")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Service").field("name", &self.name).finish_non_exhaustive()
     }
 }

@@ -130,13 +130,7 @@ impl Worker {
                         for target in &route.groups[group].targets {
                             let (binding, slot) = (target.binding.clone(), target.slot);
                             let message = message.clone();
-                            self.dispatch(Delivery {
-                                binding,
-                                message,
-                                slot,
-                                attempt: 1,
-                            })
-                            .await;
+                            self.dispatch(Delivery { binding, message, slot, attempt: 1 }).await;
                         }
                     }
                 }
@@ -193,11 +187,7 @@ impl Worker {
             if let Some(caller) = delivery.message.call() {
                 caller.fail(CallFault::Cancelled);
             }
-            delivery
-                .message
-                .head()
-                .outcomes
-                .settle(delivery.slot, 0, Ok(()));
+            delivery.message.head().outcomes.settle(delivery.slot, 0, Ok(()));
             self.service.mailbox.finish();
             return;
         }
@@ -229,9 +219,7 @@ impl Worker {
         let turn = self.turn(delivery.binding.access).await;
         self.active.set(self.active.get() + 1);
         if let Some(executor) = self.executor.upgrade() {
-            executor
-                .spawn(self.clone().run_lane(delivery, turn))
-                .detach();
+            executor.spawn(self.clone().run_lane(delivery, turn)).detach();
         }
     }
 
@@ -332,26 +320,19 @@ impl Worker {
             drop(guard);
         }
         Ok(match access {
-            Access::Stateless | Access::Shared => Turn::Shared {
-                _guard: self.turn.read_arc().await,
-            },
-            Access::Exclusive => Turn::Exclusive {
-                _guard: self.turn.write_arc().await,
-            },
+            Access::Stateless | Access::Shared => {
+                Turn::Shared { _guard: self.turn.read_arc().await }
+            }
+            Access::Exclusive => Turn::Exclusive { _guard: self.turn.write_arc().await },
         })
     }
 
     fn conclude(&self, delivery: Delivery, result: HandlerResult) {
-        let panicked = result
-            .as_ref()
-            .is_err_and(|failure| failure.reason() == Reason::Panic);
+        let panicked = result.as_ref().is_err_and(|failure| failure.reason() == Reason::Panic);
         let rebuild = |on_panic| on_panic == OnPanic::Rebuild;
         if panicked
             && delivery.binding.access != Access::Stateless
-            && self
-                .service
-                .state
-                .is_some_and(|state| rebuild(state.on_panic))
+            && self.service.state.is_some_and(|state| rebuild(state.on_panic))
         {
             self.broken.set(true);
         }
