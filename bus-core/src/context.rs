@@ -238,8 +238,8 @@ impl Message for Lifecycle {
 /// A further parameter of a handler, taken by value.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a further parameter of a handler",
-    label = "not a parameter that the bus supplies",
-    note = "after the payload come `&Context` and any number of `State<T>`"
+    label = "neither `State<T>` nor `&Context`",
+    note = "a listener takes one payload, first; after it come `&Context` and `State<T>`"
 )]
 pub trait Param: Sized {
     /// Notes what it wants.
@@ -268,8 +268,8 @@ impl<T: Send + Sync + 'static> Param for State<T> {
 /// A further parameter of a handler, taken by reference.
 #[diagnostic::on_unimplemented(
     message = "`&{Self}` cannot be a further parameter of a handler",
-    label = "not a parameter that the bus supplies",
-    note = "after the payload come `&Context` and any number of `State<T>`"
+    label = "neither `State<T>` nor `&Context`",
+    note = "a listener takes one payload, first; after it come `&Context` and `State<T>`"
 )]
 pub trait ParamRef {
     /// Notes what it wants.

@@ -7,6 +7,7 @@
 //! while, or kept among the dead letters.
 
 mod binding;
+mod bound;
 mod builder;
 mod bus;
 mod call;

@@ -7,9 +7,9 @@ use crate::handler::HandlerResult;
 
 /// What a listener may return: nothing, or `Result<(), E>` with an error that displays.
 #[diagnostic::on_unimplemented(
-    message = "a listener cannot return `{Self}`",
-    label = "not `()` or `Result<(), E>` with `E: Display`",
-    note = "nobody receives what a listener returns; it tells success from failure"
+    message = "`{Self}` cannot be the outcome of a listener",
+    label = "expected `()` or `Result<(), E>` with an `E` that displays",
+    note = "a listener answers nobody: return nothing, or `Result<(), E>`"
 )]
 pub trait IntoOutcome {
     /// Success, or why not.

@@ -1,6 +1,8 @@
 //! How a payload becomes a listener's parameter: borrowed, owned, or shared.
 
 use std::any::TypeId;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -30,12 +32,25 @@ impl PayloadDescriptor {
     }
 }
 
+/// What a listener may take as its payload.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the payload of a listener",
+    label = "must be `Send`, `Sync` and `'static`"
+)]
+pub trait Payload: Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + Sync + 'static> Payload for T {}
+
+/// Demands a payload, at the place of its type.
+pub const fn heard<X: Payload>() {}
+
 /// The payload of the message that is handled, as an `X`.
 ///
 /// # Errors
 ///
 /// If it neither is one nor becomes one.
-pub fn payload<X: Send + Sync + 'static>(ctx: &Context) -> Result<Held<X>, Failure> {
+pub fn payload<X: Payload>(ctx: &Context) -> Result<Held<X>, Failure> {
     ctx.payload()
 }
 
@@ -68,12 +83,80 @@ impl<T> Lend for [T] {
     }
 }
 
+impl Lend for Path {
+    type Owned = PathBuf;
+    fn lend(owned: &PathBuf) -> &Path {
+        owned
+    }
+}
+
+impl Lend for OsStr {
+    type Owned = OsString;
+    fn lend(owned: &OsString) -> &OsStr {
+        owned
+    }
+}
+
+impl Lend for CStr {
+    type Owned = CString;
+    fn lend(owned: &CString) -> &CStr {
+        owned
+    }
+}
+
+/// A borrowed argument of a command, which is owned on its way.
+#[diagnostic::on_unimplemented(
+    message = "`&{Self}` cannot be an argument of a command",
+    label = "does not implement `Clone`, and what is lent at the call is owned on its way",
+    note = "derive `Clone`, or take it by value"
+)]
+pub trait Own: Lend {
+    /// Copies it.
+    fn own(&self) -> Self::Owned;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> Own for T {
+    fn own(&self) -> T {
+        self.clone()
+    }
+}
+
+impl Own for str {
+    fn own(&self) -> String {
+        self.to_owned()
+    }
+}
+
+impl<T: Clone> Own for [T] {
+    fn own(&self) -> Vec<T> {
+        self.to_vec()
+    }
+}
+
+impl Own for Path {
+    fn own(&self) -> PathBuf {
+        self.to_path_buf()
+    }
+}
+
+impl Own for OsStr {
+    fn own(&self) -> OsString {
+        self.to_os_string()
+    }
+}
+
+impl Own for CStr {
+    fn own(&self) -> CString {
+        self.to_owned()
+    }
+}
+
 /// A payload that is taken by value; `SHARED` tells whether that is an `Arc`.
 #[diagnostic::on_unimplemented(
-    message = "the payload `{Self}` cannot be taken by value",
-    label = "not `Clone`",
-    note = "the bus keeps the payload for other listeners and attempts: take `&{Self}`, take an \
-            `Arc` of it, or derive `Clone`"
+    message = "`{Self}` cannot be taken by value, since every listener hears the same event",
+    label = "does not implement `Clone`",
+    note = "take `&{Self}` or `Arc<{Self}>`, or derive `Clone`"
 )]
 pub trait Take<const SHARED: bool>: Sized {
     /// What is kept.

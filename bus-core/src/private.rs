@@ -10,6 +10,9 @@ pub use std::time::Duration;
 pub use inventory::submit;
 pub use serde;
 
+pub use crate::bound::{
+    Answer, Argument, ErrorOf, Fallible, Initial, OkOf, Stateful, answer, argument,
+};
 pub use crate::bus::Bus;
 pub use crate::call::{CloneFn, Errors, Spec, close, open};
 pub use crate::codec::{DecodeFn, EncodeFn};
@@ -26,8 +29,8 @@ pub use crate::handler::{
     Needs, OnPanic, Options, Place, ServiceDescriptor, ServiceName, ServiceRef,
 };
 pub use crate::message::Held;
-pub use crate::outcome::{IntoOutcome as Outcome, outcome_if};
-pub use crate::payload::{Lend, Take, payload};
+pub use crate::outcome::{IntoOutcome, IntoOutcome as Outcome, outcome_if};
+pub use crate::payload::{Lend, Own, Payload, Take, heard, payload};
 pub use crate::probe::{self, Kind, Probe, Split};
 pub use crate::promise::Promise;
 pub use crate::receipt::Receipt;

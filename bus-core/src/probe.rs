@@ -20,7 +20,7 @@ pub struct Probe<T: ?Sized>(PhantomData<T>);
 
 impl<T: Display> Probe<T> {
     /// Writes it for people.
-    pub const TEXT: Option<fn(&T) -> String> = Some(|value| value.to_string());
+    pub const TEXT: Option<fn(&T) -> String> = Some(T::to_string);
 }
 
 impl<T: Serialize + 'static> Probe<T> {
@@ -91,7 +91,10 @@ pub trait Split<R> {
     /// The error.
     type Err;
     /// Splits it.
-    #[expect(clippy::missing_errors_doc, reason = "the error is the value's own")]
+    ///
+    /// # Errors
+    ///
+    /// The returned one.
     fn split(returned: R) -> Result<Self::Ok, Self::Err>;
 }
 

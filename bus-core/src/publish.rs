@@ -350,7 +350,7 @@ impl Bus {
             Err(error) => return Promise::ready(Err(ExecuteError::Codec(error))),
         };
         let answer = match command.by_name {
-            Some(ByName::Linked(wire)) => (wire.execute)(self, &command, &body),
+            Some(ByName::Linked(wire)) => wire.execute(self, &command, &body),
             Some(ByName::Closure) => {
                 let call = Arc::new(crate::dynamic::EncodedCall::new(self, &command, body));
                 let promise = Promise::new(call.clone(), Some(self.deadline_of(&command)));

@@ -46,7 +46,7 @@ pub(crate) fn spawn(
     let (bus, shared) = (bus.clone(), service.clone());
     let handle = std::thread::Builder::new()
         .name(service.name.to_string())
-        .spawn(move || serve(bus, shared, &ready))
+        .spawn(move || serve(bus, &shared, &ready))
         .map_err(|error| {
             let text = format!("the thread of service `{}` cannot be started", service.name);
             Error::new(ErrorKind::Init, text).with_source(error)
@@ -55,7 +55,7 @@ pub(crate) fn spawn(
     Ok(())
 }
 
-fn serve(bus: Bus, service: Arc<Service>, ready: &Sender<Result<(), Error>>) {
+fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
     let runtime = bus.runtime();
     let _inside = runtime.enter();
     let _stopped = service.stopped_on_drop();
