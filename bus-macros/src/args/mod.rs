@@ -1,0 +1,243 @@
+//! The arguments of an attribute, as written.
+//!
+//! [`items`] splits the tokens into arguments and goes on after a wrong one, so that all wrong
+//! ones are reported. [`arguments!`] declares what one macro knows: a struct of set-once
+//! [`Slot`]s, with duplicates, unknown names and values of the wrong form refused in one place.
+//! What the arguments mean is for the checks.
+
+mod slot;
+mod value;
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::ext::IdentExt as _;
+use syn::parse::{ParseStream, Parser as _};
+use syn::{Expr, ExprPath, Lit, Token, token};
+
+pub(crate) use slot::{FromValue, Slot, Value};
+pub(crate) use value::{Count, Flag, Time, Types};
+
+use crate::errors::Errors;
+use crate::near;
+
+/// One argument.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// `inline`, `queue = "…"` or `upcasts(…)`.
+    Named(Argument),
+    /// `"order.*.submit"` or `Order::SUBMIT`.
+    Bare(Expr),
+}
+
+/// An argument with a name.
+#[derive(Debug)]
+pub(crate) struct Argument {
+    pub(crate) name: Ident,
+    pub(crate) value: Value,
+}
+
+impl Argument {
+    /// Refuses the argument, naming the known ones.
+    pub(crate) fn unknown(&self, known: &[&str], errors: &Errors) {
+        let name = self.name.unraw().to_string();
+        let remedy = match (near::nearest(&name, known), known) {
+            (Some(nearest), _) => format!("did you mean `{nearest}`? expected {}", near::list(known)),
+            (None, []) => "leave it out".to_owned(),
+            (None, _) => format!("expected {}", near::list(known)),
+        };
+        errors.at(&self.name, format!("unknown argument `{name}`; {remedy}"));
+    }
+}
+
+/// Splits `tokens` into arguments.
+pub(crate) fn items(tokens: TokenStream, errors: &Errors) -> Vec<Item> {
+    let parser = |input: ParseStream<'_>| {
+        let mut items = Vec::new();
+        while !input.is_empty() {
+            match item(input) {
+                Ok(item) if input.is_empty() || input.peek(Token![,]) => items.push(item),
+                Ok(item) => {
+                    items.push(item);
+                    errors.at_span(input.span(), "unexpected token; separate arguments by `,`");
+                }
+                Err(error) => errors.push(error),
+            }
+            skip_past_comma(input)?;
+        }
+        Ok(items)
+    };
+    errors.ok(parser.parse2(tokens)).unwrap_or_default()
+}
+
+fn item(input: ParseStream<'_>) -> syn::Result<Item> {
+    if input.peek(Lit) {
+        return Ok(Item::Bare(input.parse()?));
+    }
+    if input.peek2(Token![::]) || input.peek(Token![::]) || input.peek(Token![<]) {
+        return Ok(Item::Bare(Expr::Path(input.parse::<ExprPath>()?)));
+    }
+    if !input.peek(syn::Ident::peek_any) {
+        return Err(input.error("expected an argument; write a name, a literal or a path"));
+    }
+    let name = input.call(Ident::parse_any)?;
+    let value = if input.peek(Token![=]) {
+        input.parse::<Token![=]>()?;
+        if input.is_empty() || input.peek(Token![,]) {
+            Value::Missing
+        } else {
+            Value::Assigned(input.parse()?)
+        }
+    } else if input.peek(token::Paren) {
+        let content;
+        syn::parenthesized!(content in input);
+        Value::List(content.parse()?)
+    } else {
+        Value::None
+    };
+    Ok(Item::Named(Argument { name, value }))
+}
+
+fn skip_past_comma(input: ParseStream<'_>) -> syn::Result<()> {
+    while !input.is_empty() {
+        if input.peek(Token![,]) {
+            input.parse::<Token![,]>()?;
+            break;
+        }
+        input.parse::<TokenTree>()?;
+    }
+    Ok(())
+}
+
+/// Refuses every bare argument.
+pub(crate) fn refuse_bare(bare: &[Expr], remedy: &str, errors: &Errors) {
+    for expr in bare {
+        errors.at(expr, format!("unexpected {}; {remedy}", describe(expr)));
+    }
+}
+
+/// What a bare argument looks like.
+pub(crate) fn describe(expr: &Expr) -> String {
+    match expr {
+        Expr::Lit(lit) => match &lit.lit {
+            Lit::Str(_) => "string".to_owned(),
+            other => format!("literal `{}`", other.to_token_stream()),
+        },
+        _ => "path".to_owned(),
+    }
+}
+
+/// Declares the arguments that one macro knows.
+///
+/// ```ignore
+/// arguments! {
+///     /// What `#[listener(..)]` may say.
+///     pub(crate) struct Arguments {
+///         /// The queue.
+///         queue: LitStr = "queue",
+///     }
+/// }
+/// ```
+macro_rules! arguments {
+    (
+        $(#[$doc:meta])*
+        $vis:vis struct $name:ident {
+            $( $(#[$field_doc:meta])* $field:ident: $form:ty = $word:literal, )*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Default)]
+        $vis struct $name {
+            $( $(#[$field_doc])* $vis $field: $crate::args::Slot<$form>, )*
+            /// The arguments without a name, in order.
+            $vis bare: Vec<syn::Expr>,
+        }
+
+        impl $name {
+            $vis const KNOWN: &'static [&'static str] = &[$($word),*];
+
+            $vis fn parse(tokens: proc_macro2::TokenStream, errors: &$crate::errors::Errors) -> Self {
+                let mut arguments = Self::default();
+                for item in $crate::args::items(tokens, errors) {
+                    match item {
+                        $crate::args::Item::Bare(expr) => arguments.bare.push(expr),
+                        $crate::args::Item::Named(argument) => match argument.name.to_string().as_str() {
+                            $( $word => arguments.$field.set(argument, errors), )*
+                            _ => argument.unknown(Self::KNOWN, errors),
+                        },
+                    }
+                }
+                arguments
+            }
+        }
+    };
+}
+pub(crate) use arguments;
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+    use syn::LitStr;
+
+    use super::*;
+    use crate::errors::testing::gather;
+
+    arguments! {
+        /// For the tests.
+        struct Arguments {
+            queue: LitStr = "queue",
+            inline: Flag = "inline",
+            retry: Count = "retry",
+            root: syn::Path = "crate",
+        }
+    }
+
+    fn parse(tokens: TokenStream) -> (Arguments, Vec<String>) {
+        gather(|errors| Arguments::parse(tokens, errors))
+    }
+
+    #[test]
+    fn arguments_stand_in_any_order() {
+        let (arguments, messages) =
+            parse(quote!(retry = 3, "order.#", inline, crate = ::other::bus, queue = "q",));
+        assert_eq!(messages, [""; 0]);
+        assert_eq!(arguments.bare.len(), 1);
+        assert_eq!(arguments.retry.get().map(|count| count.value), Some(3));
+        assert!(arguments.inline.is_given() && arguments.root.is_given());
+        assert_eq!(arguments.queue.get().map(LitStr::value).as_deref(), Some("q"));
+    }
+
+    #[test]
+    fn every_wrong_argument_is_reported() {
+        let (_, messages) = parse(quote!(queu = "q", retry = 1, retry = 2, inline = true, queue));
+        assert_eq!(
+            messages,
+            [
+                "unknown argument `queu`; did you mean `queue`? expected `queue`, `inline`, `retry` or `crate`",
+                "duplicate argument `retry`; keep one",
+                "`inline` takes no value; write `inline` alone",
+                "`queue` takes a string; write `queue = \"…\"`",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_does_not_count_as_missing() {
+        let (arguments, messages) = parse(quote!(queue = 3));
+        assert_eq!(messages, ["`queue` takes a string; write `queue = \"…\"`"]);
+        assert!(arguments.queue.is_given() && arguments.queue.get().is_none());
+    }
+
+    #[test]
+    fn parsing_goes_on_after_an_error() {
+        let (arguments, messages) = parse(quote!(retry =, = 3, inline queue, queue = "q"));
+        assert_eq!(
+            messages,
+            [
+                "expected an argument; write a name, a literal or a path",
+                "unexpected token; separate arguments by `,`",
+                "`retry` takes a whole number; write `retry = 3`",
+            ]
+        );
+        assert!(arguments.inline.is_given() && arguments.queue.get().is_some());
+    }
+}

@@ -1,0 +1,396 @@
+//! The handle of a command, its types and its registration.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::Type;
+
+use super::{Code, Command};
+use crate::function::expand::{self, Service, foreign};
+use crate::function::{Output, Parameter, Passing, parameter};
+use crate::root::{at, code, respan};
+
+/// The handle and the registration of a right command.
+pub(crate) fn expand(command: &Command<'_>) -> TokenStream {
+    let p = &command.root.private();
+    let conditions = &command.conditions;
+    let handle = handle(command);
+    let checks = [assertions(p, command), serves(p, command), unique(command)];
+    let spec = spec(p, command);
+    let descriptor = descriptor(p, command);
+    let calls = calls(p, command);
+    let contract = contract(p, command);
+    let name = foreign(&command.handle);
+    let submit = expand::submit(p, &code!(Command(&__COMMAND)));
+    code! {
+        #handle
+        #(#conditions)*
+        const _: () = {
+            #(#checks)*
+            #spec
+            #descriptor
+            #calls
+            impl #p::Handle for #name {
+                const DESCRIPTOR: &'static #p::CommandDescriptor = &__COMMAND;
+            }
+            #contract
+            #submit
+        };
+    }
+}
+
+/// The type whose name the command is called by.
+fn handle(command: &Command<'_>) -> TokenStream {
+    let Command { attrs, vis, .. } = command;
+    let name = foreign(&command.handle);
+    let about = match command.code {
+        Code::Elsewhere => format!("Calls the command `{}` of another process.", command.shape.name.unraw()),
+        _ => format!("Calls the command `{}` through the bus.", command.shape.name.unraw()),
+    };
+    code! {
+        #(#attrs)*
+        #[doc = ""]
+        #[doc = #about]
+        #vis enum #name {}
+    }
+}
+
+/// The types of a command.
+struct Types {
+    /// The owned parameters, as a tuple.
+    args: TokenStream,
+    ok: TokenStream,
+    err: TokenStream,
+    promise: TokenStream,
+}
+
+fn types(p: &TokenStream, command: &Command<'_>) -> Types {
+    let owned: Vec<_> = command.arguments().map(|parameter| owned(p, parameter)).collect();
+    // What fails a bound here is told at the list of parameters.
+    let args = quote_spanned!(command.shape.list=> (#(#owned,)*));
+    let (ok, err, promise) = match &command.shape.output {
+        Output::Unit | Output::Wrong => (code!(()), code!(#p::Infallible), code!(#p::Promise<()>)),
+        Output::Plain(ty) => (code!(#ty), code!(#p::Infallible), code!(#p::Promise<#ty>)),
+        Output::Result { ty, ok, err } => {
+            let span = at(ty);
+            let p = respan(p, span);
+            let projected = |name: &str| {
+                let name = Ident::new(name, span);
+                quote_spanned!(span=> #p::#name<#ty>)
+            };
+            let ok = ok.as_ref().map_or_else(|| projected("OkOf"), |ok| code!(#ok));
+            let err = err.as_ref().map_or_else(|| projected("ErrorOf"), |err| code!(#err));
+            let promise = code!(#p::Promise<#ok, #err>);
+            (ok, err, promise)
+        }
+    };
+    Types { args, ok, err, promise }
+}
+
+/// The type of a parameter on its way.
+fn owned(p: &TokenStream, parameter: &Parameter) -> TokenStream {
+    let span = parameter::place(parameter);
+    let p = respan(p, span);
+    match &parameter.passing {
+        Passing::Lent(ty) => quote_spanned!(span=> <#ty as #p::Lend>::Owned),
+        Passing::Owned(ty) => code!(#ty),
+    }
+}
+
+/// Bounds, reported at the type that fails them.
+fn assertions(p: &TokenStream, command: &Command<'_>) -> TokenStream {
+    let mut assertions = TokenStream::new();
+    if !command.local {
+        for parameter in command.arguments() {
+            let owned = owned(p, parameter);
+            let span = parameter::place(parameter);
+            let p = respan(p, span);
+            assertions.extend(quote_spanned!(span=> #p::argument::<#owned>();));
+        }
+        let ok = match &command.shape.output {
+            Output::Plain(ty) | Output::Result { ok: Some(ty), .. } => Some(ty),
+            _ => None,
+        };
+        if let Some(ok) = ok {
+            let p = respan(p, at(ok));
+            assertions.extend(quote_spanned!(at(ok)=> #p::answer::<#ok>();));
+        }
+    }
+    if let Output::Plain(ty) = &command.shape.output {
+        assertions.extend(hidden_result(p, ty));
+    }
+    code!(const _: () = { #assertions };)
+}
+
+/// Refuses a `Result` that another name hides: readers and the bus would not see that it can fail.
+fn hidden_result(p: &TokenStream, ty: &Type) -> TokenStream {
+    let p = respan(p, at(ty));
+    quote_spanned! {at(ty)=>
+        ::core::assert!(
+            !{ use #p::probe::NotFallible as _; #p::Probe::<#ty>::FALLIBLE },
+            "this is a `Result` under another name; write it as `Result<…>`, so that readers and the bus see that it can fail",
+        );
+    }
+}
+
+/// The signature of a command as a function pointer, of what travels alone.
+fn stub<'a>(command: &'a Command<'_>) -> (Vec<&'a Type>, TokenStream) {
+    let inputs = command.arguments().map(|parameter| &parameter.ty).collect();
+    let output = match &command.shape.output {
+        Output::Plain(ty) | Output::Result { ty, .. } => code!(-> #ty),
+        Output::Unit | Output::Wrong => TokenStream::new(),
+    };
+    (inputs, output)
+}
+
+/// Checks the implementation of a contract against it.
+fn serves(p: &TokenStream, command: &Command<'_>) -> TokenStream {
+    let Code::Serves(contract) = command.code else { return TokenStream::new() };
+    let (inputs, output) = stub(command);
+    let name = foreign(&command.shape.name);
+    let span = at(&command.shape.name);
+    quote_spanned! {span=>
+        const _: <#contract as #p::Contract>::Signature = {
+            fn #name(#(_: #inputs),*) #output { ::core::unreachable!() }
+            #name
+        };
+    }
+}
+
+/// A contract keeps its signature for its implementations.
+fn contract(p: &TokenStream, command: &Command<'_>) -> TokenStream {
+    let Code::Elsewhere = command.code else { return TokenStream::new() };
+    let (inputs, output) = stub(command);
+    let name = foreign(&command.handle);
+    code! {
+        impl #p::Contract for #name {
+            type Signature = fn(#(#inputs),*) #output;
+        }
+    }
+}
+
+/// A symbol of which a program has at most one: the linker's complaint about a second one reads as
+/// a sentence, in an alphabet that every linker script can read.
+fn unique(command: &Command<'_>) -> TokenStream {
+    let Some(name) = &command.unique else { return TokenStream::new() };
+    let symbol = format!("autobus.the_command.{name}.is_implemented_twice");
+    let span = at(&command.shape.name);
+    quote_spanned! {span=>
+        #[cfg(not(test))]
+        #[unsafe(export_name = #symbol)]
+        static __ONCE: u8 = 0;
+    }
+}
+
+/// What the runtime knows of the types.
+fn spec(p: &TokenStream, command: &Command<'_>) -> TokenStream {
+    let Types { args, ok, err, .. } = types(p, command);
+    let retry_if = expand::option(command.options.retry_if);
+    let text = probe(p, "NoText", "TEXT", &code!(__Err));
+    let encode = probe(p, "NoEncode", "ENCODE", &code!(__Err));
+    let decode = probe(p, "NoDecode", "DECODE", &code!(__Err));
+    let clone = probe(p, "NoClone", "CLONE", &code!(__Args));
+    code! {
+        struct __Spec;
+        type __Args = #args;
+        type __Ok = #ok;
+        type __Err = #err;
+        impl #p::Spec for __Spec {
+            type Args = #args;
+            type Ok = #ok;
+            type Err = #err;
+            const DESCRIPTOR: &'static #p::CommandDescriptor = &__COMMAND;
+            const CLONE: ::core::option::Option<fn(&__Args) -> __Args> = #clone;
+            const ERRORS: #p::Errors<__Err> = #p::Errors {
+                text: #text,
+                encode: #encode,
+                decode: #decode,
+                retry_if: #retry_if,
+            };
+        }
+    }
+}
+
+/// A constant that exists only where `ty` has a trait; else the fallback's.
+pub(crate) fn probe(p: &TokenStream, fallback: &str, constant: &str, ty: &TokenStream) -> TokenStream {
+    let (fallback, constant) = (format_ident!("{fallback}"), format_ident!("{constant}"));
+    code!({ use #p::probe::#fallback as _; #p::Probe::<#ty>::#constant })
+}
+
+fn descriptor(p: &TokenStream, command: &Command<'_>) -> TokenStream {
+    let injected: Vec<_> = command.injected().collect();
+    let service = match (command.service, command.shape.home.is_service()) {
+        (_, true) => Service::State,
+        (Some(name), _) => Service::Named(name),
+        (None, _) => Service::Module,
+    };
+    let handler = expand::handler(p, &command.shape, service, &command.options, &injected);
+    let name = expand::option(command.name);
+    let parameters = command.arguments().map(parameter::text);
+    let signature = &command.shape.text;
+    let serves = expand::option(match command.code {
+        Code::Serves(contract) => Some(code!(|| <#contract as #p::Handle>::DESCRIPTOR)),
+        Code::Here | Code::Elsewhere => None,
+    });
+    let body = expand::option(match command.code {
+        Code::Elsewhere => None,
+        Code::Here | Code::Serves(_) => Some(body(p, command)),
+    });
+    let wire = expand::option((!command.local).then(|| wire(p)));
+    code! {
+        static __COMMAND: #p::CommandDescriptor = #p::CommandDescriptor {
+            handler: #handler,
+            name: #name,
+            parameters: &[#(#parameters),*],
+            signature: #signature,
+            serves: #serves,
+            body: #body,
+            wire: #wire,
+        };
+    }
+}
+
+fn wire(p: &TokenStream) -> TokenStream {
+    let halves = ["__Args", "__Ok"].map(|name| {
+        let ty = Ident::new(name, Span::mixed_site());
+        let encode = probe(p, "NoEncode", "ENCODE", &code!(#ty));
+        let decode = probe(p, "NoDecode", "DECODE", &code!(#ty));
+        code!(#encode, #decode)
+    });
+    code!(#p::CommandWire::probed::<__Spec>(#(#halves),*))
+}
+
+fn body(p: &TokenStream, command: &Command<'_>) -> TokenStream {
+    let ctx = expand::context(command.shape.is_async);
+    let locals: Vec<_> = (0..command.arguments().count()).map(local).collect();
+    let pattern = if locals.is_empty() { code!(()) } else { code!((#(#locals,)*)) };
+    let before = code!(let #pattern = #p::open::<__Spec>(#ctx)?;);
+    let mut locals = locals.iter();
+    let arguments: Vec<_> = command
+        .shape
+        .parameters
+        .iter()
+        .map(|parameter| {
+            if parameter.is_injected() {
+                return expand::injected(p, parameter, &ctx);
+            }
+            let local = locals.next();
+            match &parameter.passing {
+                Passing::Lent(ty) => {
+                    let span = parameter::place(parameter);
+                    let p = respan(p, span);
+                    quote_spanned!(span=> <#ty as #p::Lend>::lend(&#local))
+                }
+                Passing::Owned(_) => code!(#local),
+            }
+        })
+        .collect();
+    let result = match &command.shape.output {
+        Output::Result { ty, .. } => {
+            let p = respan(p, at(ty));
+            let returned = code!(__returned);
+            quote_spanned!(at(ty)=> #p::Fallible::result(#returned))
+        }
+        _ => code!(::core::result::Result::Ok(__returned)),
+    };
+    let after = code!(#p::close::<__Spec>(#ctx, #result));
+    expand::body(p, &command.shape, &before, &arguments, &after)
+}
+
+fn local(index: usize) -> Ident {
+    format_ident!("__{index}", span = Span::mixed_site())
+}
+
+/// `execute`, `dispatch` and `on`, on the handle and on a given bus.
+fn calls(p: &TokenStream, command: &Command<'_>) -> TokenStream {
+    let promise = types(p, command).promise;
+    let name = foreign(&command.handle);
+    let parameters: Vec<_> = command
+        .arguments()
+        .map(|parameter| {
+            let (name, ty) = (&parameter.name, &parameter.ty);
+            code!(#name: #ty)
+        })
+        .collect();
+    let owned: Vec<_> = command
+        .arguments()
+        .map(|parameter| {
+            let name = &parameter.name;
+            match &parameter.passing {
+                Passing::Lent(ty) => {
+                    let span = parameter::place(parameter);
+                    let p = respan(p, span);
+                    quote_spanned!(span=> <#ty as #p::Own>::own(#name))
+                }
+                Passing::Owned(_) => code!(#name),
+            }
+        })
+        .collect();
+    let args = if owned.is_empty() { code!(()) } else { code!((#(#owned,)*)) };
+    code! {
+        impl #name {
+            /// Executes the command on the current bus: the one that runs the handler in which
+            /// this is called, elsewhere the default one.
+            pub fn execute(#(#parameters),*) -> #promise {
+                #p::execute::<__Spec>(::core::option::Option::None, #args)
+            }
+            /// Runs the command as a task on the current bus: nobody waits for its answer, it is
+            /// retried if it fails, and kept as a dead letter at last.
+            pub fn dispatch(#(#parameters),*) -> #p::Receipt {
+                #p::dispatch::<__Spec>(::core::option::Option::None, #args)
+            }
+            /// The same two calls on a given bus.
+            pub fn on(__bus: &#p::Bus) -> __On<'_> {
+                __On(__bus)
+            }
+        }
+        /// The command, on a given bus.
+        pub struct __On<'__b>(&'__b #p::Bus);
+        impl __On<'_> {
+            /// Executes the command.
+            pub fn execute(&self, #(#parameters),*) -> #promise {
+                #p::execute::<__Spec>(::core::option::Option::Some(self.0), #args)
+            }
+            /// Runs the command as a task.
+            pub fn dispatch(&self, #(#parameters),*) -> #p::Receipt {
+                #p::dispatch::<__Spec>(::core::option::Option::Some(self.0), #args)
+            }
+        }
+    }
+}
+
+/// A handle for a command that is wrong, so that its callers are not reported as well: it takes
+/// anything, in the right number.
+pub(crate) fn fallback(command: &Command<'_>) -> TokenStream {
+    let p = &command.root.private();
+    let conditions = &command.conditions;
+    let handle = handle(command);
+    let name = foreign(&command.handle);
+    let promise = types(p, command).promise;
+    let generics: Vec<_> = command
+        .arguments()
+        .enumerate()
+        .map(|(index, _)| format_ident!("__A{index}", span = Span::mixed_site()))
+        .collect();
+    code! {
+        #handle
+        #(#conditions)*
+        const _: () = {
+            impl #name {
+                #[doc(hidden)]
+                pub fn execute<#(#generics),*>(#(_: #generics),*) -> #promise { ::core::unreachable!() }
+                #[doc(hidden)]
+                pub fn dispatch<#(#generics),*>(#(_: #generics),*) -> #p::Receipt { ::core::unreachable!() }
+                #[doc(hidden)]
+                pub fn on(_: &#p::Bus) -> __On { __On }
+            }
+            pub struct __On;
+            impl __On {
+                #[doc(hidden)]
+                pub fn execute<#(#generics),*>(&self, #(_: #generics),*) -> #promise { ::core::unreachable!() }
+                #[doc(hidden)]
+                pub fn dispatch<#(#generics),*>(&self, #(_: #generics),*) -> #p::Receipt { ::core::unreachable!() }
+            }
+        };
+    }
+}

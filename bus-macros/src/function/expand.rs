@@ -1,0 +1,199 @@
+//! The tokens that commands and listeners share.
+
+use proc_macro2::{Literal, Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::{Ident, LitStr};
+
+use super::{Access, Home, Options, Parameter, Passing, Shape, parameter};
+use crate::args::Time;
+use crate::root::{at, code, respan};
+
+/// The service that a descriptor names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Service<'a> {
+    Module,
+    Named(&'a LitStr),
+    /// The static of the block around it.
+    State,
+}
+
+/// The static that describes the service around a handler.
+pub(crate) const SERVICE: &str = "__SERVICE";
+
+/// `Handler { .. }`: what commands and listeners share.
+pub(crate) fn handler(
+    p: &TokenStream,
+    shape: &Shape,
+    service: Service<'_>,
+    options: &Options<'_>,
+    injected: &[&Parameter],
+) -> TokenStream {
+    let function = shape.name.unraw().to_string();
+    let place = place(p, shape.name.span());
+    let options = self::options(p, options);
+    let needs = needs(p, injected);
+    let service = match service {
+        Service::Module => code!(#p::ServiceRef::Module),
+        Service::Named(name) => code!(#p::ServiceRef::Named(#name)),
+        Service::State => {
+            let service = Ident::new(SERVICE, Span::mixed_site());
+            code!(#p::ServiceRef::State(&#service))
+        }
+    };
+    let access = match shape.access {
+        Access::Stateless => code!(#p::Access::Stateless),
+        Access::Shared => code!(#p::Access::Shared),
+        Access::Exclusive => code!(#p::Access::Exclusive),
+    };
+    code! {
+        #p::Handler {
+            place: #place,
+            function: #function,
+            service: #service,
+            options: #options,
+            needs: #needs,
+            access: #access,
+        }
+    }
+}
+
+/// Where something was declared: the line and column of `span`.
+pub(crate) fn place(p: &TokenStream, span: Span) -> TokenStream {
+    let p = respan(p, span);
+    quote_spanned!(span=> #p::place!())
+}
+
+/// Registers an expression of type `Registration`.
+pub(crate) fn submit(p: &TokenStream, registration: &TokenStream) -> TokenStream {
+    code!(#p::submit! { #p::Registration::#registration })
+}
+
+fn options(p: &TokenStream, options: &Options<'_>) -> TokenStream {
+    let Options { inline, retry, backoff, retry_if: _, timeout, concurrency, prefetch } = options;
+    let count = |count: &Option<u64>| option(count.map(Literal::u64_unsuffixed));
+    let (retry, concurrency, prefetch) = (count(retry), count(concurrency), count(prefetch));
+    let backoff = backoff.iter().map(|time| duration(p, time));
+    let timeout = option(timeout.map(|time| duration(p, time)));
+    code! {
+        #p::Options {
+            inline: #inline,
+            retry: #retry,
+            backoff: &[#(#backoff),*],
+            timeout: #timeout,
+            concurrency: #concurrency,
+            prefetch: #prefetch,
+        }
+    }
+}
+
+fn duration(p: &TokenStream, time: &Time) -> TokenStream {
+    match time {
+        Time::Literal(duration, _) => {
+            let seconds = Literal::u64_unsuffixed(duration.as_secs());
+            let nanoseconds = Literal::u32_unsuffixed(duration.subsec_nanos());
+            code!(#p::Duration::new(#seconds, #nanoseconds))
+        }
+        Time::Expression(expression) => expression.to_token_stream(),
+    }
+}
+
+/// `Some(value)` or `None`.
+pub(crate) fn option(value: Option<impl ToTokens>) -> TokenStream {
+    match value {
+        Some(value) => code!(::core::option::Option::Some(#value)),
+        None => code!(::core::option::Option::None),
+    }
+}
+
+/// Tells which states the parameters want.
+pub(crate) fn needs(p: &TokenStream, injected: &[&Parameter]) -> TokenStream {
+    if injected.is_empty() {
+        return code!(|_| {});
+    }
+    let each = injected.iter().map(|parameter| {
+        let span = parameter::place(parameter);
+        let p = respan(p, span);
+        match &parameter.passing {
+            Passing::Lent(ty) => quote_spanned!(span=> <#ty as #p::ParamRef>::need(__needs);),
+            Passing::Owned(ty) => quote_spanned!(span=> <#ty as #p::Param>::need(__needs);),
+        }
+    });
+    code!(|__needs| { #(#each)* })
+}
+
+/// The expression that supplies an injected parameter from `ctx`.
+pub(crate) fn injected(p: &TokenStream, parameter: &Parameter, ctx: &TokenStream) -> TokenStream {
+    let span = parameter::place(parameter);
+    let p = respan(p, span);
+    match &parameter.passing {
+        Passing::Lent(ty) => quote_spanned!(span=> <#ty as #p::ParamRef>::get(#ctx)),
+        Passing::Owned(ty) => quote_spanned!(span=> <#ty as #p::Param>::get(#ctx)?),
+    }
+}
+
+/// The context inside a body, by reference.
+pub(crate) fn context(is_async: bool) -> TokenStream {
+    if is_async { code!(&__ctx) } else { code!(__ctx) }
+}
+
+/// `Body::Sync(..)` or `Body::Async(..)`: `before` takes what the handler needs out of the context,
+/// `arguments` pass it, `after` makes the outcome of `__returned`.
+pub(crate) fn body(
+    p: &TokenStream,
+    shape: &Shape,
+    before: &TokenStream,
+    arguments: &[TokenStream],
+    after: &TokenStream,
+) -> TokenStream {
+    let name = foreign(&shape.name);
+    let (callee, state, instance) = match &shape.home {
+        Home::Module => (code!(#name), None, code!(_)),
+        Home::Service { ty } => (code!(<#ty>::#name), state(ty, shape.access), code!(__instance)),
+    };
+    let instance = if state.is_some() { instance } else { code!(_) };
+    let (state, receiver) = state.unzip();
+    let arguments = receiver.iter().chain(arguments);
+    let call = code!(#callee(#(#arguments),*));
+    if shape.is_async {
+        code! {
+            #p::Body::Async(|__ctx, #instance| #p::Box::pin(async move {
+                #before
+                #state
+                let __returned = #call.await;
+                #after
+            }))
+        }
+    } else {
+        code! {
+            #p::Body::Sync(|__ctx, #instance| {
+                #before
+                #state
+                let __returned = #call;
+                #after
+            })
+        }
+    }
+}
+
+/// Borrows the state of a service, and passes it.
+pub(crate) fn state(ty: &syn::Type, access: Access) -> Option<(TokenStream, TokenStream)> {
+    let cell = code!(__instance.get::<#ty>()?);
+    match access {
+        Access::Stateless => None,
+        Access::Shared => {
+            Some((code!(let __state = ::core::cell::RefCell::borrow(#cell);), code!(&__state)))
+        }
+        Access::Exclusive => Some((
+            code!(let mut __state = ::core::cell::RefCell::borrow_mut(#cell);),
+            code!(&mut __state),
+        )),
+    }
+}
+
+/// An identifier of the user, with the hygiene of generated code.
+pub(crate) fn foreign(ident: &Ident) -> Ident {
+    let mut foreign = ident.clone();
+    foreign.set_span(at(ident));
+    foreign
+}
