@@ -3,10 +3,15 @@
 mod args;
 mod attrs;
 mod command;
+mod derives;
 mod errors;
+mod event;
 mod function;
+mod link;
+mod listener;
 mod names;
 mod near;
+mod payload;
 mod root;
 
 use proc_macro::TokenStream;
@@ -15,4 +20,40 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn command(arguments: TokenStream, item: TokenStream) -> TokenStream {
     command::macro_(arguments.into(), item.into()).into()
+}
+
+/// A listener.
+#[proc_macro_attribute]
+pub fn listener(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    listener::macro_(arguments.into(), item.into()).into()
+}
+
+/// An event.
+#[proc_macro_attribute]
+pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    event::attribute(arguments.into(), item.into()).into()
+}
+
+/// An event.
+#[proc_macro_derive(Event, attributes(event))]
+pub fn derive_event(item: TokenStream) -> TokenStream {
+    event::derive(item.into()).into()
+}
+
+/// A payload.
+#[proc_macro_attribute]
+pub fn payload(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    payload::macro_(arguments.into(), item.into()).into()
+}
+
+/// Links crates.
+#[proc_macro]
+pub fn link(crates: TokenStream) -> TokenStream {
+    link::link(crates.into()).into()
+}
+
+/// Names a service.
+#[proc_macro]
+pub fn service_name(name: TokenStream) -> TokenStream {
+    link::service_name(name.into()).into()
 }

@@ -5,11 +5,22 @@
 
 use std::fmt::Write as _;
 
+use syn::LitStr;
+
+use crate::errors::Errors;
+
 /// AMQP 0-9-1 sends names and keys as short strings (section 4.2.5.3): at most 255 bytes.
 const SHORT_STRING: usize = 255;
 
 /// What the transport puts before or behind a command's name has to fit too: `command.{name}`.
 const COMMAND_NAME: usize = SHORT_STRING - "command.".len();
+
+/// Reports what breaks `rule` in a literal, at the literal.
+pub(crate) fn check(text: &LitStr, rule: impl FnOnce(&str) -> Result<(), String>, errors: &Errors) {
+    if let Err(message) = rule(&text.value()) {
+        errors.at(text, message);
+    }
+}
 
 /// What is wrong with `key` as the routing key of an event.
 ///

@@ -24,6 +24,10 @@ impl Root {
         Self(argument.get().cloned())
     }
 
+    pub(crate) fn of(path: Path) -> Self {
+        Self(Some(path))
+    }
+
     /// The first of two that says anything.
     pub(crate) fn or(self, other: Self) -> Self {
         Self(self.0.or(other.0))

@@ -14,8 +14,8 @@ use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Expr, ExprPath, Lit, Token, token};
 
-pub(crate) use slot::{FromValue, Slot, Value};
-pub(crate) use value::{Count, Flag, Time, Types};
+pub(crate) use slot::{Slot, Value};
+pub(crate) use value::{Count, Flag, Name, Time, Types};
 
 use crate::errors::Errors;
 use crate::near;

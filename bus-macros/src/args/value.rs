@@ -6,6 +6,7 @@ use proc_macro2::{Ident, Span};
 use quote::ToTokens;
 use syn::parse::Parser as _;
 use syn::punctuated::Punctuated;
+use syn::spanned::Spanned as _;
 use syn::{Expr, ExprLit, ExprPath, Lit, LitStr, Path, Token, Type};
 
 use super::slot::{FromValue, Value};
@@ -26,6 +27,13 @@ pub(crate) struct Count {
 pub(crate) enum Time {
     Literal(Duration, Span),
     Expression(Box<Expr>),
+}
+
+/// `name = "submit"`, or `name = submit`.
+#[derive(Debug)]
+pub(crate) struct Name {
+    pub(crate) text: String,
+    pub(crate) span: Span,
 }
 
 /// `upcasts(OrderV1, OrderV2)`
@@ -56,6 +64,21 @@ impl FromValue for LitStr {
         match value {
             Value::Assigned(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => Ok(text),
             other => Err(wrong(name, &other, "a string", &format!("`{name} = \"…\"`"))),
+        }
+    }
+}
+
+impl FromValue for Name {
+    fn from_value(name: &Ident, value: Value) -> syn::Result<Self> {
+        match &value {
+            Value::Assigned(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => {
+                Ok(Self { text: text.value(), span: text.span() })
+            }
+            Value::Assigned(Expr::Path(path)) if path.path.get_ident().is_some() => {
+                let text = path.path.to_token_stream().to_string();
+                Ok(Self { text: text.trim_start_matches("r#").to_owned(), span: path.span() })
+            }
+            other => Err(wrong(name, other, "a name", &format!("`{name} = \"submit\"`"))),
         }
     }
 }
@@ -226,6 +249,7 @@ mod tests {
         assert_eq!(refused::<Path>(Value::Assigned(parse_quote!("a::b"))), "`it` takes a path; write `it = path::to::it`");
         assert_eq!(refused::<Ident>(Value::Assigned(parse_quote!(a::b))), "`it` takes an identifier; write `it = some_name`");
         assert_eq!(refused::<Types>(Value::Assigned(parse_quote!(Old))), "`it` takes types; write `it(OlderType)`");
+        assert_eq!(refused::<Name>(Value::Assigned(parse_quote!(a::b))), "`it` takes a name; write `it = \"submit\"`");
         assert_eq!(refused::<Types>(Value::List(quote!())), "`it` takes types; write `it(OlderType)`");
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn check<'a>(
         serves(arguments, name, errors);
     }
     if let Some(service) = arguments.service.get() {
-        valid(service, |text| names::on_the_bus("a service", text), errors);
+        names::check(service, |text| names::on_the_bus("a service", text), errors);
         if home.is_service() {
             arguments.service.refuse(
                 "the service is the one of the `impl` block; name it there, by `#[service(\"…\")]`",
@@ -82,15 +82,8 @@ fn name<'a>(bare: &'a [Expr], errors: &Errors) -> Option<&'a LitStr> {
         return None;
     };
     args::refuse_bare(others, "a command has one name; keep one", errors);
-    valid(name, |text| names::on_the_bus("a command", text), errors);
+    names::check(name, |text| names::on_the_bus("a command", text), errors);
     Some(name)
-}
-
-/// Reports what is wrong with a literal at the literal.
-pub(crate) fn valid(text: &LitStr, rule: impl FnOnce(&str) -> Result<(), String>, errors: &Errors) {
-    if let Err(message) = rule(&text.value()) {
-        errors.at(text, message);
-    }
 }
 
 fn too_many(shape: &Shape, errors: &Errors) {

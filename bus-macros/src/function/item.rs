@@ -105,7 +105,7 @@ pub(crate) fn lints() -> TokenStream {
 }
 
 /// The word and the name of an item, as the place for an error.
-fn head(item: &syn::Item) -> TokenStream {
+pub(crate) fn head(item: &syn::Item) -> TokenStream {
     let tokens = item.to_token_stream().into_iter();
     let mut after_attributes = tokens.skip_while(|token| match token {
         TokenTree::Punct(punct) => punct.as_char() == '#',

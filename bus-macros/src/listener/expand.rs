@@ -1,0 +1,145 @@
+//! The registration of a listener.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote_spanned};
+
+use super::{Listener, Source};
+use crate::command::expand::probe;
+use crate::function::expand::{self, Service};
+use crate::function::{Output, Parameter, Passing, parameter};
+use crate::root::{at, code, respan};
+
+/// The registration of a right listener.
+pub(crate) fn expand(listener: &Listener<'_>) -> TokenStream {
+    let p = &listener.root.private();
+    let conditions = &listener.conditions;
+    let payload = listener.payload().map(|payload| payload_type(p, payload));
+    let source = source(p, listener);
+    let descriptor = descriptor(p, listener);
+    let submit = expand::submit(p, &code!(Listener(&__LISTENER)));
+    code! {
+        #(#conditions)*
+        const _: () = {
+            #payload
+            #source
+            #descriptor
+            #submit
+        };
+    }
+}
+
+/// The type that is delivered, and whether it is taken as an `Arc`.
+fn payload_type(p: &TokenStream, payload: &Parameter) -> TokenStream {
+    let span = parameter::place(payload);
+    let p = respan(p, span);
+    match &payload.passing {
+        Passing::Lent(ty) => {
+            let payload = quote_spanned!(span=> <#ty as #p::Lend>::Owned);
+            code! {
+                type __Payload = #payload;
+                const __SHARED: bool = false;
+            }
+        }
+        Passing::Owned(ty) => {
+            let shared = probe(&p, "NotShared", "SHARED", &ty.to_token_stream());
+            let payload = quote_spanned!(span=> <#ty as #p::Take<__SHARED>>::Payload);
+            code! {
+                const __SHARED: bool = #shared;
+                type __Payload = #payload;
+            }
+        }
+    }
+}
+
+/// The event that it hears, checked against its payload.
+fn source(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
+    match (listener.source, listener.payload()) {
+        (Source::Topic(topic), Some(_)) => code!(const __TOPIC: #p::Topic<__Payload> = #topic;),
+        (Source::Payload, Some(payload)) => {
+            let span = parameter::place(payload);
+            let p = respan(p, span);
+            let payload = quote_spanned!(span=> __Payload);
+            quote_spanned!(span=> const _: #p::Topic<#payload> = <#payload as #p::Event>::EVENT;)
+        }
+        _ => TokenStream::new(),
+    }
+}
+
+fn descriptor(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
+    let Listener { exchange, queue, broadcast, service, shape, options, .. } = listener;
+    let service = match (service, shape.home.is_service()) {
+        (_, true) => Service::State,
+        (Some(name), _) => Service::Named(name),
+        (None, _) => Service::Module,
+    };
+    let injected: Vec<_> = listener.injected().iter().collect();
+    let handler = expand::handler(p, shape, service, options, &injected);
+    let source = match listener.source {
+        Source::Pattern(pattern) => code!(#p::Source::Pattern(#pattern)),
+        Source::Topic(_) if listener.has_payload => code!(#p::Source::Topic(__TOPIC.descriptor())),
+        Source::Topic(topic) => code!(#p::Source::Topic(#p::Topic::descriptor(#topic))),
+        Source::Payload => code!(#p::Source::Payload),
+    };
+    let (exchange, queue) = (expand::option(*exchange), expand::option(*queue));
+    let ty = code!(__Payload);
+    let payload = expand::option(listener.has_payload.then(|| {
+        let encode = probe(p, "NoEncode", "ENCODE", &ty);
+        let decode = probe(p, "NoDecode", "DECODE", &ty);
+        code!(#p::PayloadDescriptor::probed::<#ty>(#encode, #decode))
+    }));
+    let shared = if listener.has_payload { code!(__SHARED) } else { code!(false) };
+    let body = body(p, listener);
+    code! {
+        static __LISTENER: #p::ListenerDescriptor = #p::ListenerDescriptor {
+            handler: #handler,
+            source: #source,
+            exchange: #exchange,
+            queue: #queue,
+            broadcast: #broadcast,
+            payload: #payload,
+            shared: #shared,
+            body: #body,
+        };
+    }
+}
+
+fn body(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
+    let shape = &listener.shape;
+    let ctx = expand::context(shape.is_async);
+    let held = code!(__held);
+    let before = listener.payload().map(|payload| {
+        let span = parameter::place(payload);
+        let q = respan(p, span);
+        let ty = code!(__Payload);
+        let held_payload = quote_spanned!(span=> #q::payload::<#ty>);
+        code!(let #held = #held_payload(#ctx)?;)
+    });
+    let payload = listener.payload().map(|payload| {
+        let span = parameter::place(payload);
+        let p = respan(p, span);
+        match &payload.passing {
+            Passing::Lent(ty) => quote_spanned!(span=> <#ty as #p::Lend>::lend(&#held)),
+            Passing::Owned(ty) => {
+                let shared = code!(__SHARED);
+                quote_spanned!(span=> <#ty as #p::Take<#shared>>::take(#held))
+            }
+        }
+    });
+    let injected = listener.injected().iter().map(|further| expand::injected(p, further, &ctx));
+    let arguments: Vec<_> = payload.into_iter().chain(injected).collect();
+    let after = outcome(p, listener);
+    expand::body(p, shape, &before.unwrap_or_default(), &arguments, &after)
+}
+
+fn outcome(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
+    let returned = code!(__returned);
+    let span = match &listener.shape.output {
+        Output::Plain(ty) | Output::Result { ty, .. } => at(ty),
+        Output::Unit | Output::Wrong => at(&listener.shape.name),
+    };
+    let p = respan(p, span);
+    match listener.options.retry_if {
+        Some(retry_if) => quote_spanned!(span=> #p::outcome_if(#returned, #retry_if)),
+        None => quote_spanned!(span=> #p::IntoOutcome::outcome(#returned)),
+    }
+}
