@@ -13,6 +13,7 @@ mod names;
 mod near;
 mod payload;
 mod root;
+mod service;
 
 use proc_macro::TokenStream;
 
@@ -44,6 +45,12 @@ pub fn derive_event(item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn payload(arguments: TokenStream, item: TokenStream) -> TokenStream {
     payload::macro_(arguments.into(), item.into()).into()
+}
+
+/// A service.
+#[proc_macro_attribute]
+pub fn service(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    service::macro_(arguments.into(), item.into()).into()
 }
 
 /// Links crates.

@@ -12,9 +12,14 @@ use crate::root::{at, code, respan};
 
 /// The handle and the registration of a right command.
 pub(crate) fn expand(command: &Command<'_>) -> TokenStream {
+    let (handle, registration) = (handle(command), registration(command));
+    code!(#handle #registration)
+}
+
+/// All but the handle.
+pub(crate) fn registration(command: &Command<'_>) -> TokenStream {
     let p = &command.root.private();
     let conditions = &command.conditions;
-    let handle = handle(command);
     let checks = [assertions(p, command), serves(p, command), unique(command)];
     let spec = spec(p, command);
     let descriptor = descriptor(p, command);
@@ -23,7 +28,6 @@ pub(crate) fn expand(command: &Command<'_>) -> TokenStream {
     let name = foreign(&command.handle);
     let submit = expand::submit(p, &code!(Command(&__COMMAND)));
     code! {
-        #handle
         #(#conditions)*
         const _: () = {
             #(#checks)*
@@ -40,7 +44,7 @@ pub(crate) fn expand(command: &Command<'_>) -> TokenStream {
 }
 
 /// The type whose name the command is called by.
-fn handle(command: &Command<'_>) -> TokenStream {
+pub(crate) fn handle(command: &Command<'_>) -> TokenStream {
     let Command { attrs, vis, .. } = command;
     let name = foreign(&command.handle);
     let about = match command.code {

@@ -6,7 +6,7 @@
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, ImplItemFn, Signature, Token, Visibility};
+use syn::{Attribute, ImplItemFn, Signature, Token, Visibility, parse_quote};
 
 use super::Kind;
 
@@ -94,8 +94,8 @@ impl Function {
 }
 
 /// Leave for the two lints that object to a signature which the bus prescribes.
-pub(crate) fn lints() -> TokenStream {
-    quote! {
+pub(crate) fn lints() -> Attribute {
+    parse_quote! {
         #[allow(
             clippy::needless_pass_by_value,
             clippy::unused_async,

@@ -7,8 +7,8 @@ use syn::spanned::Spanned as _;
 use syn::{Pat, PatType, Type};
 
 use super::types::{self, Position};
-use crate::attrs;
 use crate::errors::Errors;
+use crate::{attrs, names};
 
 /// One parameter of a handler, without the receiver.
 #[derive(Debug, Clone)]
@@ -47,7 +47,23 @@ impl Parameter {
     pub(crate) fn is_injected(&self) -> bool {
         self.role != Role::Other
     }
+
+    /// Whether it can be an alias of what the bus supplies, at least.
+    pub(crate) fn may_be_injected(&self) -> bool {
+        let (Passing::Lent(ty) | Passing::Owned(ty)) = &self.passing;
+        match types::peel(ty) {
+            Type::Path(path) => path.path.segments.last().is_none_or(|last| {
+                let name = last.ident.to_string();
+                !names::is_primitive(&name) && !PAYLOADS.contains(&name.as_str())
+            }),
+            Type::Slice(_) | Type::Array(_) | Type::Tuple(_) => false,
+            _ => true,
+        }
+    }
 }
+
+/// Types of std that nobody takes for an alias of `State<T>` or `Context`.
+const PAYLOADS: &[&str] = &["String", "Vec", "Option", "Result", "Arc", "Box", "HashMap", "BTreeMap"];
 
 /// Reads and checks the parameters `inputs`; `travels` tells whether they have to be read from
 /// bytes.

@@ -1,6 +1,6 @@
 //! The rules of `#[listener]`.
 
-use syn::{Expr, ExprLit, Lit, Type};
+use syn::{Expr, ExprLit, Lit};
 
 use super::parse::Arguments;
 use super::{Listener, Source};
@@ -110,7 +110,7 @@ fn payload(source: Source<'_>, shape: &Shape, has_payload: bool, errors: &Errors
             errors.at(&first.ty, "an `Arc` is a borrow already; take `Arc<T>`, or `&T`");
         }
     }
-    for further in parameters.filter(|further| is_surely_payload(&further.passing)) {
+    for further in parameters.filter(|further| !further.may_be_injected()) {
         errors.at(
             &further.ty,
             if has_payload {
@@ -119,20 +119,6 @@ fn payload(source: Source<'_>, shape: &Shape, has_payload: bool, errors: &Errors
                 "the payload comes first; move it before what the bus supplies"
             },
         );
-    }
-}
-
-/// Whether a parameter cannot be an alias of what the bus supplies.
-fn is_surely_payload(passing: &Passing) -> bool {
-    let (Passing::Lent(ty) | Passing::Owned(ty)) = passing;
-    match types::peel(ty) {
-        Type::Path(path) => path.path.segments.last().is_some_and(|last| {
-            let name = last.ident.to_string();
-            names::is_primitive(&name)
-                || matches!(name.as_str(), "String" | "Vec" | "Option" | "Arc" | "Box" | "HashMap")
-        }),
-        Type::Slice(_) | Type::Array(_) | Type::Tuple(_) => true,
-        _ => false,
     }
 }
 
