@@ -121,7 +121,7 @@ fn body(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
             Passing::Lent(ty) => quote_spanned!(span=> <#ty as #p::Lend>::lend(&#held)),
             Passing::Owned(ty) => {
                 let shared = code!(__SHARED);
-                quote_spanned!(span=> <#ty as #p::Take<#shared>>::take(#held))
+                quote_spanned!(span=> <#ty as #p::Take<#shared>>::take(#held)?)
             }
         }
     });
