@@ -8,8 +8,17 @@ pub use autobus_core::{
     Report, Result, Running, ServiceEntry, ServiceStats, State, Stats, Topic, current, name,
 };
 
+pub use autobus_macros::{Event, command, event, link, listener, payload, service, service_name};
+
 #[doc(hidden)]
 pub use autobus_core::private as __private;
+
+/// What most files that have handlers want: `use bus::prelude::*;`.
+pub mod prelude {
+    pub use autobus_macros::{Event, command, event, listener, payload, service};
+
+    pub use crate::{Bus, Context, Event, ExecuteError, Promise, Receipt, State};
+}
 
 /// A bus before it runs, with the defaults.
 pub fn builder() -> Builder {
