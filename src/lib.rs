@@ -15,9 +15,10 @@ pub use autobus_core::private as __private;
 
 /// What most files that have handlers want: `use bus::prelude::*;`.
 pub mod prelude {
-    pub use autobus_macros::{Event, command, event, listener, payload, service};
-
-    pub use crate::{Bus, Context, Event, ExecuteError, Promise, Receipt, State};
+    pub use crate::{
+        Bus, Context, Event, ExecuteError, Promise, Receipt, State, command, event, listener, payload,
+        service,
+    };
 }
 
 /// A bus before it runs, with the defaults.
