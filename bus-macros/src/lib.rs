@@ -20,37 +20,37 @@ use proc_macro::TokenStream;
 /// A command.
 #[proc_macro_attribute]
 pub fn command(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    command::macro_(arguments.into(), item.into()).into()
+    command::attribute(arguments.into(), &item.into()).into()
 }
 
 /// A listener.
 #[proc_macro_attribute]
 pub fn listener(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    listener::macro_(arguments.into(), item.into()).into()
+    listener::attribute(arguments.into(), &item.into()).into()
 }
 
 /// An event.
 #[proc_macro_attribute]
 pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    event::attribute(arguments.into(), item.into()).into()
+    event::attribute(arguments.into(), &item.into()).into()
 }
 
 /// An event.
 #[proc_macro_derive(Event, attributes(event))]
 pub fn derive_event(item: TokenStream) -> TokenStream {
-    event::derive(item.into()).into()
+    event::derive(&item.into()).into()
 }
 
 /// A payload.
 #[proc_macro_attribute]
 pub fn payload(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    payload::macro_(arguments.into(), item.into()).into()
+    payload::attribute(arguments.into(), &item.into()).into()
 }
 
 /// A service.
 #[proc_macro_attribute]
 pub fn service(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    service::macro_(arguments.into(), item.into()).into()
+    service::attribute(arguments.into(), &item.into()).into()
 }
 
 /// Links crates.
