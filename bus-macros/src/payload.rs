@@ -18,11 +18,11 @@ arguments! {
 }
 
 /// Expands `#[payload] item`.
-pub(crate) fn macro_(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let errors = Errors::new();
     let arguments = Arguments::parse(arguments, &errors);
     args::refuse_bare(&arguments.bare, "a payload has no name; leave it out", &errors);
-    let derives = match read(item.clone(), "payload") {
+    let derives = match read(item, "payload") {
         Ok(input) => {
             let before = errors.count();
             not_a_union(&input, "a payload", &errors);
@@ -40,7 +40,7 @@ pub(crate) fn macro_(arguments: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Reads a struct, an enum or a union.
-pub(crate) fn read(item: TokenStream, attribute: &str) -> syn::Result<DeriveInput> {
+pub(crate) fn read(item: &TokenStream, attribute: &str) -> syn::Result<DeriveInput> {
     syn::parse2(item.clone()).map_err(|_| {
         let message = format!("`#[{attribute}]` stands above a struct or an enum; move it there");
         match syn::parse2::<syn::Item>(item.clone()) {
@@ -66,9 +66,9 @@ mod tests {
 
     #[test]
     fn a_payload_derives_what_travels() {
-        let text = macro_(
+        let text = attribute(
             TokenStream::new(),
-            quote!(
+            &quote!(
                 struct Line {
                     id: u32,
                 }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn another_item_is_refused() {
-        let text = |item| macro_(TokenStream::new(), item).to_string();
+        let text = |item| attribute(TokenStream::new(), &item).to_string();
         assert!(
             text(quote!(
                 fn f() {}
@@ -93,9 +93,9 @@ mod tests {
             "a payload is read from bytes and a union does not say which field holds; write an enum"
         ));
         assert!(
-            macro_(
+            attribute(
                 quote!("x"),
-                quote!(
+                &quote!(
                     struct S;
                 )
             )
@@ -103,9 +103,9 @@ mod tests {
             .contains("unexpected string; a payload has no name; leave it out")
         );
         assert!(
-            macro_(
+            attribute(
                 quote!(local),
-                quote!(
+                &quote!(
                     struct S;
                 )
             )

@@ -130,7 +130,7 @@ pub(crate) fn describe(expr: &Expr) -> String {
 
 /// Declares the arguments that one macro knows.
 ///
-/// ```ignore
+/// ```ignore (it stands for a macro call inside of this crate)
 /// arguments! {
 ///     /// What `#[listener(..)]` may say.
 ///     pub(crate) struct Arguments {

@@ -28,11 +28,11 @@ pub(crate) fn check<'a>(
         );
     }
     one_form(input, declared, form, errors);
-    let mut events = Vec::new();
+    let mut each = Vec::new();
     for declared in declared {
         let event = event(input, declared, errors);
-        unlike(&event, &events, errors);
-        events.push(event);
+        unlike(&event, &each, errors);
+        each.push(event);
     }
     let roots = declared.iter().map(|declared| Root::new(&declared.arguments.root));
     Events {
@@ -40,7 +40,7 @@ pub(crate) fn check<'a>(
         conditions: attrs::conditions(&input.attrs),
         vis: input.vis.clone(),
         ident: input.ident.clone(),
-        events,
+        each,
         can_be_event: generics.params.is_empty() && !matches!(input.data, Data::Union(_)),
     }
 }
@@ -90,9 +90,10 @@ fn event<'a>(input: &DeriveInput, declared: &'a Declared, errors: &Errors) -> Ev
         names::check(text, rule, errors);
         (errors.count() == before).then_some(text)
     };
+    let exchange = right(&arguments.exchange, names::exchange);
     let key = right(&arguments.key, names::key);
     Event {
-        exchange: right(&arguments.exchange, names::exchange),
+        exchange,
         key,
         names: names(arguments, key, errors),
         upcasts: upcasts(input, arguments, errors),

@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn messages(tokens: proc_macro2::TokenStream, sig: &syn::Signature) -> Vec<String> {
-        let home = Home::Service { ty: parse_quote!(Ledger) };
+        let home = Home::Service { ty: Box::new(parse_quote!(Ledger)) };
         gather(|errors| {
             let arguments = Arguments::parse(tokens, errors);
             let shape = signature::check(sig, &home, Kind::Command, true, errors);

@@ -1,6 +1,7 @@
 //! The rules of a handler's signature, whatever it handles.
 
 use proc_macro2::Span;
+use quote::ToTokens as _;
 use syn::visit_mut::{self, VisitMut};
 use syn::{FnArg, Receiver, ReceiverKind, Safety, Signature, Type, TypePath, parse_quote};
 
@@ -36,8 +37,15 @@ pub(crate) fn check(
         parameters: parameter::check(typed, travels, errors),
         output: output::check(&named.output, kind, travels, errors),
         list: sig.paren_token.span.join().resolved_at(Span::mixed_site()),
-        text: source::text(quote::ToTokens::to_token_stream(sig)),
+        text: text(sig),
     }
+}
+
+/// The signature as text, without the last comma of its list.
+fn text(sig: &Signature) -> String {
+    let mut sig = sig.clone();
+    sig.inputs.pop_punct();
+    source::text(sig.into_token_stream())
 }
 
 /// A handler is an ordinary function: the bus calls it without `unsafe`, and without types to
@@ -156,7 +164,7 @@ mod tests {
     }
 
     fn ledger() -> Home {
-        Home::Service { ty: parse_quote!(Ledger) }
+        Home::Service { ty: Box::new(parse_quote!(Ledger)) }
     }
 
     #[test]
@@ -223,13 +231,14 @@ mod tests {
 
     #[test]
     fn self_is_named_outside_of_its_block() {
-        let sig = parse_quote!(fn f(a: Vec<Self>, b: Self::Row) -> Result<Self, u32>);
+        let sig = parse_quote!(fn f(a: Vec<Self>, b: Self::Row,) -> Result<Self, u32>);
         let (shape, _) = gather(|errors| check(&sig, &ledger(), Kind::Command, true, errors));
         let types: Vec<_> = shape
             .parameters
             .iter()
-            .map(|parameter| source::text(quote::ToTokens::to_token_stream(&parameter.ty)))
+            .map(|parameter| source::text(parameter.ty.to_token_stream()))
             .collect();
         assert_eq!(types, ["Vec<Ledger>", "<Ledger>::Row"]);
+        assert_eq!(shape.text, "fn f(a: Vec<Self>, b: Self::Row) -> Result<Self, u32>");
     }
 }

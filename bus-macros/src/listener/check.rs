@@ -106,13 +106,12 @@ fn payload(source: Source<'_>, shape: &Shape, has_payload: bool, errors: &Errors
         _ => {}
     }
     let mut parameters = shape.parameters.iter();
-    if let Some(first) = parameters.next() {
-        if let Passing::Lent(ty) = &first.passing
-            && has_payload
-            && types::arguments(ty, "Arc").is_some()
-        {
-            errors.at(&first.ty, "an `Arc` is a borrow already; take `Arc<T>`, or `&T`");
-        }
+    if let Some(first) = parameters.next()
+        && has_payload
+        && let Passing::Lent(ty) = &first.passing
+        && types::arguments(ty, "Arc").is_some()
+    {
+        errors.at(&first.ty, "an `Arc` is a borrow already; take `Arc<T>`, or `&T`");
     }
     for further in parameters.filter(|further| !further.may_be_injected()) {
         errors.at(

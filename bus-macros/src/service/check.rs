@@ -19,7 +19,7 @@ pub(crate) fn check<'a>(
     errors: &Errors,
 ) -> Service<'a> {
     header(block, errors);
-    let home = Home::Service { ty: (*block.self_ty).clone() };
+    let home = Home::Service { ty: block.self_ty.clone() };
     let root = Root::new(&arguments.root);
     let mut service = Service {
         root: root.clone(),
@@ -48,7 +48,7 @@ pub(crate) fn check<'a>(
                 service.handlers.push(Handler::Listener(listener));
             }
             Role::Init => {
-                once(&mut service.init, lifecycle(function, &home, Kind::Init, errors), errors)
+                once(&mut service.init, lifecycle(function, &home, Kind::Init, errors), errors);
             }
             Role::Shutdown => {
                 once(

@@ -38,8 +38,8 @@ pub(crate) enum Role {
 const KINDS: [Kind; 4] = [Kind::Command, Kind::Listener, Kind::Init, Kind::Shutdown];
 
 /// Reads an impl block.
-pub(crate) fn read(item: TokenStream) -> syn::Result<ItemImpl> {
-    syn::parse2(item.clone()).map_err(|error| match syn::parse2::<syn::Item>(item) {
+pub(crate) fn read(item: &TokenStream) -> syn::Result<ItemImpl> {
+    syn::parse2(item.clone()).map_err(|error| match syn::parse2::<syn::Item>(item.clone()) {
         Ok(item) => syn::Error::new_spanned(
             head(&item),
             "`#[service]` stands above an `impl` block; move it there, \
