@@ -142,15 +142,24 @@ mod tests {
     #[test]
     fn what_is_no_crate_is_refused() {
         contains(&link(quote!()), "no crate is named; write `link!(billing, logistic)`");
-        contains(&link(quote!(a::b)), "a crate is linked as a whole; write its name, as in `link!(billing)`");
-        contains(&link(quote!("a")), "a crate is linked as a whole; write its name, as in `link!(billing)`");
+        contains(
+            &link(quote!(a::b)),
+            "a crate is linked as a whole; write its name, as in `link!(billing)`",
+        );
+        contains(
+            &link(quote!("a")),
+            "a crate is linked as a whole; write its name, as in `link!(billing)`",
+        );
         contains(&link(quote!(a, b, a)), "`a` is linked twice; keep one");
     }
 
     #[test]
     fn a_module_has_one_service() {
         contains(&service_name(quote!("billing")), "name : \"billing\"");
-        contains(&service_name(quote!()), "no name is given; write one name, as in `service_name!(");
+        contains(
+            &service_name(quote!()),
+            "no name is given; write one name, as in `service_name!(",
+        );
         contains(&service_name(quote!(3)), "the name of a service is a string");
         contains(&service_name(quote!("a", "b")), "a module is in one service");
         contains(&service_name(quote!("a b")), "cannot stand in the name of a service");

@@ -27,7 +27,8 @@ pub(crate) fn macro_(arguments: TokenStream, item: TokenStream) -> TokenStream {
             let before = errors.count();
             not_a_union(&input, "a payload", &errors);
             let root = Root::new(&arguments.root);
-            (errors.count() == before).then(|| derives::missing(&input.attrs, Needs::Travels, &root))
+            (errors.count() == before)
+                .then(|| derives::missing(&input.attrs, Needs::Travels, &root))
         }
         Err(error) => {
             errors.push(error);
@@ -65,25 +66,51 @@ mod tests {
 
     #[test]
     fn a_payload_derives_what_travels() {
-        let text = macro_(TokenStream::new(), quote!(struct Line { id: u32 })).to_string();
-        assert!(text.contains("Clone") && text.contains("Serialize") && !text.contains("compile_error"));
+        let text = macro_(
+            TokenStream::new(),
+            quote!(
+                struct Line {
+                    id: u32,
+                }
+            ),
+        )
+        .to_string();
+        assert!(
+            text.contains("Clone") && text.contains("Serialize") && !text.contains("compile_error")
+        );
     }
 
     #[test]
     fn another_item_is_refused() {
         let text = |item| macro_(TokenStream::new(), item).to_string();
-        assert!(text(quote!(fn f() {})).contains("`#[payload]` stands above a struct or an enum; move it there"));
         assert!(
-            text(quote!(union U { a: u32 }))
-                .contains("a payload is read from bytes and a union does not say which field holds; write an enum")
+            text(quote!(
+                fn f() {}
+            ))
+            .contains("`#[payload]` stands above a struct or an enum; move it there")
+        );
+        assert!(text(quote!(union U { a: u32 })).contains(
+            "a payload is read from bytes and a union does not say which field holds; write an enum"
+        ));
+        assert!(
+            macro_(
+                quote!("x"),
+                quote!(
+                    struct S;
+                )
+            )
+            .to_string()
+            .contains("unexpected string; a payload has no name; leave it out")
         );
         assert!(
-            macro_(quote!("x"), quote!(struct S;)).to_string()
-                .contains("unexpected string; a payload has no name; leave it out")
-        );
-        assert!(
-            macro_(quote!(local), quote!(struct S;)).to_string()
-                .contains("unknown argument `local`; expected `crate`")
+            macro_(
+                quote!(local),
+                quote!(
+                    struct S;
+                )
+            )
+            .to_string()
+            .contains("unknown argument `local`; expected `crate`")
         );
     }
 }

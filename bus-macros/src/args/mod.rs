@@ -41,7 +41,9 @@ impl Argument {
     pub(crate) fn unknown(&self, known: &[&str], errors: &Errors) {
         let name = self.name.unraw().to_string();
         let remedy = match (near::nearest(&name, known), known) {
-            (Some(nearest), _) => format!("did you mean `{nearest}`? expected {}", near::list(known)),
+            (Some(nearest), _) => {
+                format!("did you mean `{nearest}`? expected {}", near::list(known))
+            }
             (None, []) => "leave it out".to_owned(),
             (None, _) => format!("expected {}", near::list(known)),
         };

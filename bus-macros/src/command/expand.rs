@@ -2,8 +2,8 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote_spanned};
-use syn::ext::IdentExt as _;
 use syn::Type;
+use syn::ext::IdentExt as _;
 
 use super::{Code, Command};
 use crate::function::expand::{self, Service, foreign};
@@ -48,7 +48,9 @@ pub(crate) fn handle(command: &Command<'_>) -> TokenStream {
     let Command { attrs, vis, .. } = command;
     let name = foreign(&command.handle);
     let about = match command.code {
-        Code::Elsewhere => format!("Calls the command `{}` of another process.", command.shape.name.unraw()),
+        Code::Elsewhere => {
+            format!("Calls the command `{}` of another process.", command.shape.name.unraw())
+        }
         _ => format!("Calls the command `{}` through the bus.", command.shape.name.unraw()),
     };
     code! {
@@ -216,7 +218,12 @@ fn spec(p: &TokenStream, command: &Command<'_>) -> TokenStream {
 }
 
 /// A constant that exists only where `ty` has a trait; else the fallback's.
-pub(crate) fn probe(p: &TokenStream, fallback: &str, constant: &str, ty: &TokenStream) -> TokenStream {
+pub(crate) fn probe(
+    p: &TokenStream,
+    fallback: &str,
+    constant: &str,
+    ty: &TokenStream,
+) -> TokenStream {
     let (fallback, constant) = (format_ident!("{fallback}"), format_ident!("{constant}"));
     code!({ use #p::probe::#fallback as _; #p::Probe::<#ty>::#constant })
 }

@@ -105,7 +105,9 @@ fn event<'a>(input: &DeriveInput, declared: &'a Declared, errors: &Errors) -> Ev
 fn names(arguments: &parse::Arguments, key: Option<&LitStr>, errors: &Errors) -> Option<Names> {
     let (text, span) = match (arguments.name.get(), key) {
         (Some(name), _) => (name.text.clone(), name.span),
-        (None, Some(key)) if !arguments.name.is_given() => (names::of_key(&key.value()), key.span()),
+        (None, Some(key)) if !arguments.name.is_given() => {
+            (names::of_key(&key.value()), key.span())
+        }
         _ => return None,
     };
     if let Err(message) = names::event(&text) {
@@ -149,9 +151,8 @@ fn unlike(event: &Event<'_>, earlier: &[Event<'_>], errors: &Errors) {
         return;
     }
     let Some(Names { constant, method }) = &event.names else { return };
-    let same_name = |other: &Event<'_>| {
-        other.names.as_ref().is_some_and(|names| names.constant == *constant)
-    };
+    let same_name =
+        |other: &Event<'_>| other.names.as_ref().is_some_and(|names| names.constant == *constant);
     if earlier.iter().any(same_name) {
         errors.at_span(
             method.span(),

@@ -184,10 +184,9 @@ pub(crate) fn state(ty: &syn::Type, access: Access) -> Option<(TokenStream, Toke
     let cell = code!(__instance.get::<#ty>()?);
     match access {
         Access::Stateless => None,
-        Access::Shared => Some((
-            code!(let __state = (::core::cell::RefCell::borrow(#cell),);),
-            code!(&__state.0),
-        )),
+        Access::Shared => {
+            Some((code!(let __state = (::core::cell::RefCell::borrow(#cell),);), code!(&__state.0)))
+        }
         Access::Exclusive => Some((
             code!(let mut __state = (::core::cell::RefCell::borrow_mut(#cell),);),
             code!(&mut __state.0),

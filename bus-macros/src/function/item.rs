@@ -56,7 +56,9 @@ impl Function {
         Err(match syn::parse2::<syn::Item>(tokens.clone()) {
             Ok(item) if is_impl => syn::Error::new_spanned(
                 head(&item),
-                format!("`#[{attribute}]` stands above a function; for an `impl` block write `#[service]`"),
+                format!(
+                    "`#[{attribute}]` stands above a function; for an `impl` block write `#[service]`"
+                ),
             ),
             Ok(item) => syn::Error::new_spanned(
                 head(&item),
@@ -120,7 +122,10 @@ mod tests {
     use super::*;
 
     fn refused(tokens: TokenStream) -> String {
-        Function::read(tokens, Kind::Command).map(|_| ()).expect_err("it is no function").to_string()
+        Function::read(tokens, Kind::Command)
+            .map(|_| ())
+            .expect_err("it is no function")
+            .to_string()
     }
 
     #[test]
@@ -132,14 +137,22 @@ mod tests {
 
     #[test]
     fn a_signature_without_a_body_is_read() {
-        let function = Function::read(quote!(fn f(x: u32) -> u32;), Kind::Command);
+        let function = Function::read(
+            quote!(
+                fn f(x: u32) -> u32;
+            ),
+            Kind::Command,
+        );
         assert!(function.is_ok_and(|f| matches!(f.body, Body::Missing(_)) && f.emit().is_empty()));
     }
 
     #[test]
     fn another_item_is_refused() {
         assert_eq!(
-            refused(quote!(#[doc = "x"] struct S;)),
+            refused(quote!(
+                #[doc = "x"]
+                struct S;
+            )),
             "`#[command]` stands above a function; move it there"
         );
         assert_eq!(

@@ -63,7 +63,8 @@ impl Parameter {
 }
 
 /// Types of std that nobody takes for an alias of `State<T>` or `Context`.
-const PAYLOADS: &[&str] = &["String", "Vec", "Option", "Result", "Arc", "Box", "HashMap", "BTreeMap"];
+const PAYLOADS: &[&str] =
+    &["String", "Vec", "Option", "Result", "Arc", "Box", "HashMap", "BTreeMap"];
 
 /// Reads and checks the parameters `inputs`; `travels` tells whether they have to be read from
 /// bytes.
@@ -123,7 +124,10 @@ fn passing(ty: &Type, travels: bool, errors: &Errors) -> Passing {
     }
     match types::peel(&inner) {
         Type::TraitObject(object) => {
-            errors.at(object, "a trait object cannot be made anew where the handler runs; write the type itself");
+            errors.at(
+                object,
+                "a trait object cannot be made anew where the handler runs; write the type itself",
+            );
         }
         inner => types::check(inner, Position::Parameter, travels, errors),
     }
@@ -197,8 +201,14 @@ mod tests {
     #[test]
     fn parameters_keep_their_names() {
         assert_eq!(names(quote!(a: u32, mut b: u32, _c: u32)), ["a", "b", "c"]);
-        assert_eq!(names(quote!(_: u32, (x, y): (u32, u32), r#type: u8)), ["arg0", "arg1", "r#type"]);
-        assert_eq!(names(quote!(x: u32, _x: u32, _self: u32, _0: u32)), ["x", "arg1", "arg2", "arg3"]);
+        assert_eq!(
+            names(quote!(_: u32, (x, y): (u32, u32), r#type: u8)),
+            ["arg0", "arg1", "r#type"]
+        );
+        assert_eq!(
+            names(quote!(x: u32, _x: u32, _self: u32, _0: u32)),
+            ["x", "arg1", "arg2", "arg3"]
+        );
     }
 
     #[test]

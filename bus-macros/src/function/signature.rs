@@ -49,7 +49,10 @@ fn qualifiers(sig: &Signature, kind: Kind, errors: &Errors) {
     }
     match &sig.safety {
         Safety::Unsafe(token) => {
-            errors.at(token, format!("the bus cannot uphold what {a} asks of its caller; remove `unsafe`"));
+            errors.at(
+                token,
+                format!("the bus cannot uphold what {a} asks of its caller; remove `unsafe`"),
+            );
         }
         Safety::Safe(token) => errors.at(token, "`safe` belongs to foreign functions; remove it"),
         Safety::Default => {}
@@ -68,7 +71,10 @@ fn qualifiers(sig: &Signature, kind: Kind, errors: &Errors) {
         };
         errors.at(&sig.generics, message);
     } else if let Some(clause) = &sig.generics.where_clause {
-        errors.at(clause, format!("{a} is not generic, so it has nothing to bound; remove the clause"));
+        errors.at(
+            clause,
+            format!("{a} is not generic, so it has nothing to bound; remove the clause"),
+        );
     }
 }
 
@@ -82,7 +88,10 @@ fn receiver(sig: &Signature, home: &Home, kind: Kind, errors: &Errors) -> Access
     };
     let Receiver { self_token, kind: form, .. } = receiver;
     if kind == Kind::Init {
-        errors.at(self_token, "`#[init]` makes the state and has none yet; remove `self` and return `Self`");
+        errors.at(
+            self_token,
+            "`#[init]` makes the state and has none yet; remove `self` and return `Self`",
+        );
         return Access::Stateless;
     }
     if !home.is_service() {
@@ -100,7 +109,10 @@ fn receiver(sig: &Signature, home: &Home, kind: Kind, errors: &Errors) -> Access
         ReceiverKind::Reference(_, None, None) => Access::Shared,
         ReceiverKind::Reference(_, None, Some(_)) => Access::Exclusive,
         ReceiverKind::Reference(_, Some(lifetime), _) => {
-            errors.at(lifetime, "the state is lent for the call alone; write `&self` without a lifetime");
+            errors.at(
+                lifetime,
+                "the state is lent for the call alone; write `&self` without a lifetime",
+            );
             Access::Shared
         }
         _ => {

@@ -22,7 +22,8 @@ pub(crate) fn expand(service: &Service<'_>) -> TokenStream {
     let name = expand::option(service.name);
     let place = expand::place(p, service.span);
     let init = init(p, service);
-    let shutdown = expand::option(service.shutdown.as_ref().map(|shape| shutdown(p, service, shape)));
+    let shutdown =
+        expand::option(service.shutdown.as_ref().map(|shape| shutdown(p, service, shape)));
     let on_panic = if service.keeps_on_panic { code!(Keep) } else { code!(Rebuild) };
     let needs = needs(p, service);
     let submit = expand::submit(p, &code!(Service(&#descriptor)));
@@ -57,9 +58,7 @@ pub(crate) fn fallback(service: &Service<'_>) -> TokenStream {
     commands(service).map(command::expand::fallback).collect()
 }
 
-fn commands<'s>(
-    service: &'s Service<'_>,
-) -> impl Iterator<Item = &'s command::Command<'s>> {
+fn commands<'s>(service: &'s Service<'_>) -> impl Iterator<Item = &'s command::Command<'s>> {
     service.handlers.iter().filter_map(|handler| match handler {
         Handler::Command(command) => Some(command),
         Handler::Listener(_) => None,

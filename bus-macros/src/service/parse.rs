@@ -71,7 +71,10 @@ fn role(method: &mut ImplItemFn, errors: &Errors) -> Option<Method> {
     for (_, surplus) in ours {
         errors.at(
             surplus.path(),
-            format!("a method is one thing to the bus and this one is {}; keep one attribute", kind.a()),
+            format!(
+                "a method is one thing to the bus and this one is {}; keep one attribute",
+                kind.a()
+            ),
         );
     }
     let arguments = errors.ok(attrs::arguments(&attr)).unwrap_or_default();
@@ -81,7 +84,10 @@ fn role(method: &mut ImplItemFn, errors: &Errors) -> Option<Method> {
         Kind::Init | Kind::Shutdown => {
             if !arguments.is_empty() {
                 let name = kind.attribute();
-                errors.at(arguments, format!("`#[{name}]` takes no arguments; write `#[{name}]` alone"));
+                errors.at(
+                    arguments,
+                    format!("`#[{name}]` takes no arguments; write `#[{name}]` alone"),
+                );
             }
             if kind == Kind::Init { Role::Init } else { Role::Shutdown }
         }
