@@ -15,8 +15,9 @@ use std::thread::{self, Thread};
 
 use bus::prelude::*;
 
-/// A number was squared.
-#[event(exchange = "numbers", key = "squared")]
+/// A number was squared. It stays in this process, so it needs no serde.
+#[derive(Event)]
+#[event(local, exchange = "numbers", key = "squared")]
 struct Squared {
     number: u64,
     square: u64,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use bus::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::money::{Currency, Money};
 
@@ -26,7 +26,6 @@ pub struct LineV1 {
 }
 
 /// An order.
-#[derive(Clone, Serialize, Deserialize, Event)]
 #[event(exchange = "order", key = "order.v2.submit", upcasts(OrderV1))]
 #[event(exchange = "order", key = "order.v2.chargeback")]
 pub struct Order {
