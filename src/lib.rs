@@ -16,8 +16,8 @@ pub use autobus_core::private as __private;
 /// What most files that have handlers want: `use bus::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Bus, Context, Event, ExecuteError, Promise, Receipt, State, command, event, listener, payload,
-        service,
+        Bus, Context, Event, ExecuteError, Promise, Receipt, State, command, event, listener,
+        payload, service,
     };
 }
 
