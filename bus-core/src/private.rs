@@ -25,8 +25,9 @@ pub use crate::event::{
 pub use crate::failure::Failure;
 pub use crate::global::{dispatch, execute, fire_clone};
 pub use crate::handler::{
-    Access, Body, Handler, HandlerResult, HandlerResult as Handled, Instance, Link, LocalFuture,
-    Needs, OnPanic, Options, Place, ServiceDescriptor, ServiceName, ServiceRef,
+    Access, Body, Exclusive, Handler, HandlerResult, HandlerResult as Handled, Instance, Link,
+    LocalFuture, Needs, OnPanic, Options, Place, ServiceDescriptor, ServiceName, ServiceRef,
+    Shared,
 };
 pub use crate::message::Held;
 pub use crate::outcome::{IntoOutcome, IntoOutcome as Outcome, outcome_if};
