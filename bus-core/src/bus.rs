@@ -209,7 +209,7 @@ impl Bus {
             return;
         }
         let bus = Arc::downgrade(&self.0);
-        self.clock().at(self.clock().now() + wait, move || {
+        self.clock().at(self.clock().after(wait), move || {
             if let Some(shared) = bus.upgrade() {
                 Self(shared).retry_now(number);
             }

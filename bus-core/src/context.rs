@@ -39,7 +39,7 @@ impl Context {
         attempt: u32,
         inline: bool,
     ) -> Self {
-        let deadline = binding.policy.timeout.map(|limit| bus.clock().now() + limit);
+        let deadline = binding.policy.timeout.map(|limit| bus.clock().after(limit));
         Self { bus, site: Site::Handler(binding), message, attempt, deadline, inline }
     }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use event_listener::{Event, Listener as _};
 
 use crate::bus::Bus;
+use crate::clock::later;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name;
 use crate::service::{Service, spawn};
@@ -79,7 +80,7 @@ pub(crate) fn start(bus: &Bus) -> Result<()> {
     };
     bus.table_mut().phase = Phase::Closed;
     bus.0.gate.set(FAILED);
-    let deadline = Instant::now() + bus.0.defaults.shutdown;
+    let deadline = later(Instant::now(), bus.0.defaults.shutdown);
     let stuck = join(&services[..started], deadline);
     for name in stuck {
         tracing::error!(service = name, "a service did not stop after a failed start");
@@ -107,7 +108,7 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
     tracing::info!("the bus is stopping");
     bus.table_mut().phase = Phase::Draining;
     // Not the bus's clock: a clock that stands still must not keep the process from ending.
-    let deadline = Instant::now() + limit;
+    let deadline = later(Instant::now(), limit);
     let drained = drain(bus, deadline);
     let services = {
         let mut table = bus.table_mut();

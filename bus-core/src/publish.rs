@@ -268,7 +268,7 @@ impl Bus {
 
     fn deadline_of(&self, command: &Command) -> (crate::clock::Clock, std::time::Instant) {
         let limit = command.binding.policy.timeout.unwrap_or(self.0.defaults.command_timeout);
-        (self.clock().clone(), self.clock().now() + limit)
+        (self.clock().clone(), self.clock().after(limit))
     }
 
     /// Brings a call to the service of its command.
