@@ -217,10 +217,13 @@ impl Bus {
     }
 
     fn retry_now(&self, number: u64) {
-        let Some(delivery) = self.retries().waiting.remove(&number) else {
-            return;
+        // In one step, so that who looks for it meanwhile finds it here or there.
+        let refused = {
+            let mut retries = self.retries();
+            let delivery = retries.waiting.remove(&number);
+            delivery.and_then(|delivery| delivery.enqueue().err())
         };
-        if let Err(delivery) = delivery.enqueue() {
+        if let Some(delivery) = refused {
             delivery.die(self, Failure::internal("the bus stopped before the next attempt"));
         }
     }

@@ -126,7 +126,8 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
     for service in &services {
         service.mailbox.close();
         if !drained {
-            drop(service.mailbox.clear());
+            // Whoever waits for it is told, and what nobody waits for is kept.
+            service.mailbox.clear().into_iter().for_each(|entry| bus.refuse(entry));
         }
     }
     // Those that are not stuck need a moment to see that they are to stop.
@@ -158,8 +159,9 @@ fn drain(bus: &Bus, deadline: Instant) -> bool {
         }
         // Nothing is sent while the table is held, so what is idle now stays idle.
         let mut table = bus.table_mut();
-        let idle = table.services.iter().all(|service| service.mailbox.is_idle());
-        if idle && bus.retrying() == 0 {
+        // First those that wait for an attempt: from there they go to a mailbox in one step.
+        let none_waits = bus.retrying() == 0;
+        if none_waits && table.services.iter().all(|service| service.mailbox.is_idle()) {
             table.phase = Phase::Closed;
             return true;
         }

@@ -213,7 +213,7 @@ impl Bus {
     }
 
     /// Settles what a closed mailbox gave back.
-    fn refuse(&self, entry: Entry) {
+    pub(crate) fn refuse(&self, entry: Entry) {
         let why = || Failure::internal("the service has stopped");
         match entry {
             Entry::One(delivery) => match delivery.message.call() {
