@@ -18,7 +18,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    event: Option<Box<dyn Any + Send>>,
+    event: Option<Box<dyn Any + Send + Sync>>,
     faults: Vec<Fault>,
 }
 
@@ -96,7 +96,7 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_event(mut self, event: impl Any + Send) -> Self {
+    pub(crate) fn with_event(mut self, event: impl Any + Send + Sync) -> Self {
         self.event = Some(Box::new(event));
         self
     }
@@ -122,7 +122,7 @@ impl Error {
     ///
     /// Gives the error back if it carries no event of this type.
     pub fn into_event<T: 'static>(mut self) -> Result<T, Self> {
-        match self.event.take().map(Box::<dyn Any + Send>::downcast::<T>) {
+        match self.event.take().map(Box::<dyn Any + Send + Sync>::downcast::<T>) {
             Some(Ok(event)) => Ok(*event),
             Some(Err(event)) => Err(Self { event: Some(event), ..self }),
             None => Err(self),
