@@ -1,7 +1,7 @@
 //! [`Bus`]: the handle on a running bus, and the state that all its handles share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::service::Service;
 use crate::state::States;
 use crate::table::Table;
 use crate::upcast::Upcasts;
+use crate::waits::Waits;
 
 /// A handle on a running bus; cheap to clone.
 ///
@@ -46,6 +47,11 @@ pub(crate) struct Shared {
     pub(crate) stopping: Mutex<()>,
     /// The service of closures that are registered at run time; started with the first.
     pub(crate) dynamic: Mutex<Option<Arc<Service>>>,
+    pub(crate) waits: Waits,
+    /// Handlers that block their threads.
+    pub(crate) blocked: AtomicUsize,
+    /// Some service has a state that a handler can hold.
+    pub(crate) has_state: bool,
 }
 
 /// Deliveries that wait for their next attempt.
@@ -65,6 +71,7 @@ impl Shared {
         catalog: Catalog,
         runtime: Runtime,
     ) -> Self {
+        let has_state = table.services.iter().any(|service| service.state.is_some());
         Self {
             prefix: fastrand::u64(..),
             seq: AtomicU64::new(0),
@@ -83,6 +90,9 @@ impl Shared {
             fired: AtomicU64::new(0),
             stopping: Mutex::new(()),
             dynamic: Mutex::new(None),
+            waits: Waits::default(),
+            blocked: AtomicUsize::new(0),
+            has_state,
         }
     }
 }
@@ -192,7 +202,7 @@ impl Bus {
         }
         // The receipt of the first life is settled: nobody waits for this one.
         delivery.message.head().outcomes.reopen();
-        Delivery { attempt: 1, ..delivery }.enqueue().map_err(|_| Error::closed())
+        Delivery { attempt: 1, ..delivery }.enqueue(self).map_err(|_| Error::closed())
     }
 
     /// Delivers again after `wait`; at once while the bus is stopping.
@@ -221,7 +231,7 @@ impl Bus {
         let refused = {
             let mut retries = self.retries();
             let delivery = retries.waiting.remove(&number);
-            delivery.and_then(|delivery| delivery.enqueue().err())
+            delivery.and_then(|delivery| delivery.enqueue(self).err())
         };
         if let Some(delivery) = refused {
             delivery.die(self, Failure::internal("the bus stopped before the next attempt"));

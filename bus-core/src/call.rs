@@ -7,6 +7,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use event_listener::{Event as Notify, EventListener};
 
+use crate::binding::Binding;
 use crate::codec::{DecodeFn, EncodeFn};
 use crate::command::CommandDescriptor;
 use crate::context::Context;
@@ -15,6 +16,7 @@ use crate::failure::Failure;
 use crate::handler::HandlerResult;
 use crate::message::{CallFault, Caller, Head, Message, Payload};
 use crate::promise::{Reply, Slot};
+use crate::waits::Target;
 
 /// Copies a value.
 pub type CloneFn<T> = fn(&T) -> T;
@@ -64,7 +66,7 @@ impl<E: 'static> Errors<E> {
 /// A call that somebody waits for; one allocation with its answer.
 pub(crate) struct Call<C: Spec> {
     head: Head,
-    name: Arc<str>,
+    binding: Arc<Binding>,
     args: Mutex<Option<C::Args>>,
     answer: Slot<C::Ok, C::Err>,
     cancelled: AtomicBool,
@@ -72,10 +74,10 @@ pub(crate) struct Call<C: Spec> {
 }
 
 impl<C: Spec> Call<C> {
-    pub(crate) fn new(head: Head, name: Arc<str>, args: C::Args) -> Self {
+    pub(crate) fn new(head: Head, binding: Arc<Binding>, args: C::Args) -> Self {
         Self {
             head,
-            name,
+            binding,
             args: Mutex::new(Some(args)),
             answer: Slot::default(),
             cancelled: AtomicBool::new(false),
@@ -90,7 +92,7 @@ impl<C: Spec> Message for Call<C> {
     }
 
     fn subject(&self) -> (&str, &str) {
-        ("", &self.name)
+        ("", &self.binding.name)
     }
 
     fn payload(&self) -> Payload<'_> {
@@ -134,6 +136,14 @@ impl<C: Spec> Reply<C::Ok, C::Err> for Call<C> {
         self.cancel.notify(usize::MAX);
         self.answer.fill(Err(ExecuteError::Cancelled));
     }
+
+    fn target(&self) -> Option<Target> {
+        Some(Target {
+            invocation: Some((self.head.seq, 0)),
+            service: self.binding.service.clone(),
+            access: self.binding.access,
+        })
+    }
 }
 
 impl<E> From<CallFault> for ExecuteError<E> {
@@ -150,7 +160,7 @@ impl<E> From<CallFault> for ExecuteError<E> {
 /// A command that runs without anybody waiting; it keeps its arguments for further attempts.
 pub(crate) struct Task<C: Spec> {
     head: Head,
-    name: Arc<str>,
+    binding: Arc<Binding>,
     args: Kept<C::Args>,
 }
 
@@ -162,13 +172,17 @@ enum Kept<A> {
 }
 
 impl<C: Spec> Task<C> {
-    pub(crate) fn new(head: Head, name: Arc<str>, args: C::Args) -> Result<Self, CodecError> {
+    pub(crate) fn new(
+        head: Head,
+        binding: Arc<Binding>,
+        args: C::Args,
+    ) -> Result<Self, CodecError> {
         let args = match (C::CLONE, &C::DESCRIPTOR.wire) {
             (Some(copy), _) => Kept::Copied(Mutex::new(args), copy),
             (None, Some(wire)) => Kept::Encoded((wire.encode_args)(&args)?, wire.decode_args),
             (None, None) => Kept::Once(Mutex::new(Some(args))),
         };
-        Ok(Self { head, name, args })
+        Ok(Self { head, binding, args })
     }
 
     fn args(&self) -> Result<C::Args, Failure> {
@@ -199,7 +213,11 @@ impl<C: Spec> Message for Task<C> {
     }
 
     fn subject(&self) -> (&str, &str) {
-        ("", &self.name)
+        ("", &self.binding.name)
+    }
+
+    fn handlers(&self) -> Vec<Arc<Binding>> {
+        vec![self.binding.clone()]
     }
 
     fn payload(&self) -> Payload<'_> {

@@ -5,12 +5,14 @@ use std::time::{Instant, SystemTime};
 
 use crate::binding::Binding;
 use crate::bus::Bus;
+use crate::delivery::Delivery;
 use crate::envelope::Headers;
 use crate::failure::Failure;
 use crate::handler::Needs;
 use crate::message::{Head, Held, Message, Payload, encode_as, type_of};
 use crate::service::Service;
 use crate::state::State;
+use crate::waits::Invocation;
 
 /// What a handler can ask about the message that it handles.
 ///
@@ -20,6 +22,7 @@ pub struct Context {
     bus: Bus,
     site: Site,
     message: Arc<dyn Message>,
+    slot: u32,
     attempt: u32,
     deadline: Option<Instant>,
     inline: bool,
@@ -32,15 +35,10 @@ enum Site {
 }
 
 impl Context {
-    pub(crate) fn of_handler(
-        bus: Bus,
-        binding: Arc<Binding>,
-        message: Arc<dyn Message>,
-        attempt: u32,
-        inline: bool,
-    ) -> Self {
+    pub(crate) fn of_handler(bus: Bus, delivery: Delivery, inline: bool) -> Self {
+        let Delivery { binding, message, slot, attempt } = delivery;
         let deadline = binding.policy.timeout.map(|limit| bus.clock().after(limit));
-        Self { bus, site: Site::Handler(binding), message, attempt, deadline, inline }
+        Self { bus, site: Site::Handler(binding), message, slot, attempt, deadline, inline }
     }
 
     pub(crate) fn of_service(bus: Bus, service: Arc<Service>) -> Self {
@@ -49,6 +47,7 @@ impl Context {
             bus,
             site: Site::Lifecycle(service),
             message,
+            slot: 0,
             attempt: 1,
             deadline: None,
             inline: false,
@@ -134,6 +133,17 @@ impl Context {
 
     pub(crate) fn message(&self) -> &Arc<dyn Message> {
         &self.message
+    }
+
+    pub(crate) fn service_ref(&self) -> &Arc<Service> {
+        match &self.site {
+            Site::Handler(binding) => &binding.service,
+            Site::Lifecycle(service) => service,
+        }
+    }
+
+    pub(crate) fn invocation(&self) -> Invocation {
+        (self.message.head().seq, self.slot)
     }
 
     pub(crate) fn is_inline(&self) -> bool {

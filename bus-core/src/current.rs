@@ -1,23 +1,28 @@
-//! The bus, and the message, whose handler this thread is running.
+//! The handler that this thread is running: its bus, its message, its service.
 
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use crate::bus::Bus;
 use crate::context::Context;
+use crate::service::Service;
+use crate::waits::Invocation;
 
 thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
 /// What a handler's code runs inside of.
-#[derive(Clone)]
 pub(crate) struct Current {
     bus: Bus,
-    seq: u64,
+    service: Arc<Service>,
+    invocation: Invocation,
     correlation: u64,
+    /// The handlers under this one on the thread's stack, outermost first.
+    below: Vec<Invocation>,
     inline: u8,
 }
 
@@ -27,18 +32,42 @@ const INLINE_DEPTH: u8 = 32;
 
 impl Current {
     pub(crate) fn of(ctx: &Context) -> Self {
-        let head = ctx.message().head();
-        let inline = CURRENT.with_borrow(|current| current.as_ref().map_or(0, |c| c.inline));
         Self {
             bus: ctx.bus().clone(),
-            seq: head.seq,
-            correlation: head.correlation,
-            inline: inline + u8::from(ctx.is_inline()),
+            service: ctx.service_ref().clone(),
+            invocation: ctx.invocation(),
+            correlation: ctx.message().head().correlation,
+            below: Vec::new(),
+            inline: u8::from(ctx.is_inline()),
         }
     }
 
-    /// Makes it this thread's current one until the guard is dropped.
-    pub(crate) fn enter(self) -> Entered {
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    pub(crate) fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    pub(crate) fn invocation(&self) -> Invocation {
+        self.invocation
+    }
+
+    pub(crate) fn below(&self) -> &[Invocation] {
+        &self.below
+    }
+
+    /// Makes it this thread's current one until the guard is dropped; for code that runs on top of
+    /// whatever the thread was running.
+    pub(crate) fn enter(mut self) -> Entered {
+        CURRENT.with_borrow(|outer| {
+            if let Some(outer) = outer {
+                self.below.clone_from(&outer.below);
+                self.below.push(outer.invocation);
+                self.inline += outer.inline;
+            }
+        });
         Entered(CURRENT.replace(Some(self)))
     }
 
@@ -51,27 +80,32 @@ impl Current {
     }
 }
 
+/// Looks at the handler that this thread is running.
+pub(crate) fn with<R>(look: impl FnOnce(&Current) -> R) -> Option<R> {
+    CURRENT.with_borrow(|current| current.as_ref().map(look))
+}
+
 /// The bus whose handler this thread is running.
 pub(crate) fn bus() -> Option<Bus> {
-    CURRENT.with_borrow(|current| current.as_ref().map(|current| current.bus.clone()))
+    with(|current| current.bus.clone())
 }
 
 /// Whether this thread is running a handler of `bus`.
 pub(crate) fn is_inside(bus: &Bus) -> bool {
-    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|current| current.bus.is(bus)))
+    with(|current| current.bus.is(bus)).unwrap_or(false)
 }
 
 /// The message whose handler of `bus` this thread is running, and the first of its chain.
 pub(crate) fn cause(bus: &Bus) -> Option<(u64, u64)> {
-    CURRENT.with_borrow(|current| {
-        let current = current.as_ref().filter(|current| current.bus.is(bus))?;
-        Some((current.seq, current.correlation))
-    })
+    let cause = |current: &Current| {
+        current.bus.is(bus).then_some((current.invocation.0, current.correlation))
+    };
+    with(cause).flatten()
 }
 
 /// Whether another inline handler may run on top of those that this thread runs already.
 pub(crate) fn may_inline() -> bool {
-    CURRENT.with_borrow(|current| current.as_ref().is_none_or(|c| c.inline < INLINE_DEPTH))
+    with(|current| current.inline < INLINE_DEPTH).unwrap_or(true)
 }
 
 /// Brings the former one back when dropped.

@@ -25,8 +25,7 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     pub(crate) fn context(&self, bus: &Bus, inline: bool) -> Context {
-        let Self { binding, message, attempt, .. } = self.clone();
-        Context::of_handler(bus.clone(), binding, message, attempt, inline)
+        Context::of_handler(bus.clone(), self.clone(), inline)
     }
 
     /// How many of this kind may run at once: a listener's and a task's is 1 unless it says more, a
@@ -56,12 +55,33 @@ impl Delivery {
     }
 
     /// Puts a delivery that was accepted before into its mailbox; gives it back if that is closed.
-    pub(crate) fn enqueue(self) -> Result<(), Self> {
+    pub(crate) fn enqueue(self, bus: &Bus) -> Result<(), Self> {
         let service = self.binding.service.clone();
-        match service.mailbox.push(Entry::One(self), 1) {
+        match service.accept(bus, Entry::One(self), 1) {
             Err(Entry::One(delivery)) => Err(delivery),
             Ok(_) | Err(Entry::Group { .. }) => Ok(()),
         }
+    }
+
+    /// Runs a synchronous handler that was in the mailbox, and settles the attempt.
+    pub(crate) fn serve(self, bus: &Bus, instance: &Instance) {
+        let service = self.binding.service.clone();
+        service.mailbox.start();
+        if self.is_cancelled() {
+            self.give_up();
+        } else {
+            let result = self.run(bus, instance, false);
+            self.conclude(bus, result);
+        }
+        service.mailbox.finish();
+    }
+
+    /// Settles a call that was cancelled before it started.
+    pub(crate) fn give_up(self) {
+        if let Some(caller) = self.message.call() {
+            caller.fail(CallFault::Cancelled);
+        }
+        self.message.head().outcomes.settle(self.slot, 0, Ok(()));
     }
 
     /// Settles the attempt: done, to be tried again, or dead.

@@ -22,6 +22,7 @@ use crate::name;
 use crate::promise::{Reply, Slot};
 use crate::service::Service;
 use crate::table::{ByName, Command};
+use crate::waits::Target;
 
 /// The service of closures.
 pub(crate) const SERVICE: &str = "dynamic";
@@ -256,7 +257,7 @@ impl Bus {
 /// A call of a closure: arguments and answer are JSON.
 pub(crate) struct EncodedCall {
     head: Head,
-    name: Arc<str>,
+    binding: Arc<Binding>,
     body: Vec<u8>,
     answer: Slot<Vec<u8>, Failure>,
     cancelled: AtomicBool,
@@ -267,7 +268,7 @@ impl EncodedCall {
     pub(crate) fn new(bus: &Bus, command: &Command, body: Vec<u8>) -> Self {
         Self {
             head: Head::new(bus, 1),
-            name: command.name.clone(),
+            binding: command.binding.clone(),
             body,
             answer: Slot::default(),
             cancelled: AtomicBool::new(false),
@@ -290,7 +291,7 @@ impl Message for EncodedCall {
     }
 
     fn subject(&self) -> (&str, &str) {
-        ("", &self.name)
+        ("", &self.binding.name)
     }
 
     fn payload(&self) -> Payload<'_> {
@@ -333,5 +334,13 @@ impl Reply<Vec<u8>, Failure> for EncodedCall {
         self.cancelled.store(true, Ordering::Release);
         self.cancel.notify(usize::MAX);
         self.answer.fill(Err(ExecuteError::Cancelled));
+    }
+
+    fn target(&self) -> Option<Target> {
+        Some(Target {
+            invocation: Some((self.head.seq, 0)),
+            service: self.binding.service.clone(),
+            access: self.binding.access,
+        })
     }
 }

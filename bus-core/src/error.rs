@@ -56,6 +56,10 @@ pub enum ErrorKind {
     Timeout,
     /// The transport does not offer this.
     Unsupported,
+    /// Waiting would never end: services that hold their state wait for each other.
+    Deadlock,
+    /// So many handlers wait on their threads already that another must not.
+    Exhausted,
     /// A command failed; the error was an [`ExecuteError`].
     Execute,
 }
@@ -176,9 +180,9 @@ impl<E: fmt::Display> From<ExecuteError<E>> for Error {
             ExecuteError::Closed => ErrorKind::Closed,
             ExecuteError::Codec(_) => ErrorKind::Codec,
             ExecuteError::Transport(_) => ErrorKind::Transport,
-            ExecuteError::Deadlock(_) | ExecuteError::Cancelled | ExecuteError::Interrupted => {
-                ErrorKind::Execute
-            }
+            ExecuteError::Deadlock(_) => ErrorKind::Deadlock,
+            ExecuteError::Exhausted => ErrorKind::Exhausted,
+            ExecuteError::Cancelled | ExecuteError::Interrupted => ErrorKind::Execute,
         };
         Self::new(kind, error.to_string())
     }
@@ -245,6 +249,8 @@ pub enum ExecuteError<E = Infallible> {
     Deadlock(Cycle),
     /// It was cancelled.
     Cancelled,
+    /// So many handlers wait on their threads already that another must not.
+    Exhausted,
     /// The way back was lost: the command may or may not have run.
     Interrupted,
     /// No default bus was started.
@@ -273,6 +279,7 @@ impl<E> ExecuteError<E> {
             Self::Panicked => ExecuteError::Panicked,
             Self::Deadlock(cycle) => ExecuteError::Deadlock(cycle),
             Self::Cancelled => ExecuteError::Cancelled,
+            Self::Exhausted => ExecuteError::Exhausted,
             Self::Interrupted => ExecuteError::Interrupted,
             Self::NotStarted => ExecuteError::NotStarted,
             Self::Closed => ExecuteError::Closed,
@@ -292,6 +299,9 @@ impl<E: fmt::Display> fmt::Display for ExecuteError<E> {
             Self::Panicked => f.write_str("the command's handler panicked; its log has the text"),
             Self::Deadlock(cycle) => cycle.fmt(f),
             Self::Cancelled => f.write_str("the command was cancelled"),
+            Self::Exhausted => {
+                f.write_str("1,024 handlers wait on their threads already; await instead")
+            }
             Self::Interrupted => f.write_str("the way back was lost; the command may have run"),
             Self::NotStarted => f.write_str("no bus is started; call `bus::start()` first"),
             Self::Closed => f.write_str("the bus is shut down and takes no new work"),

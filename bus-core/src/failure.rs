@@ -43,6 +43,11 @@ impl Failure {
         Self { reason: Reason::Service, message: message.into(), retry: true, value: None }
     }
 
+    /// The state of the service could not be made anew.
+    pub(crate) fn unavailable(cause: &Self) -> Self {
+        Self::internal(format!("the state of the service cannot be made: {cause}"))
+    }
+
     pub(crate) fn panic(payload: &(dyn std::any::Any + Send)) -> Self {
         let text = payload
             .downcast_ref::<&'static str>()

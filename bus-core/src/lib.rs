@@ -49,6 +49,8 @@ mod stats;
 mod table;
 mod upcast;
 mod verify;
+mod wait;
+mod waits;
 mod wire;
 
 pub use self::builder::{Builder, ENV_SERVICES, ENV_URL, Running};

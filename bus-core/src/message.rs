@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use event_listener::Event as Notify;
 
+use crate::binding::Binding;
 use crate::error::CodecError;
 use crate::event::{EventDescriptor, PayloadDescriptor};
 use crate::failure::Failure;
@@ -25,9 +26,13 @@ pub(crate) trait Message: Any + Send + Sync {
     fn payload(&self) -> Payload<'_>;
     /// The payload as JSON.
     fn encode(&self) -> Result<Vec<u8>, CodecError>;
-    /// The listeners that it went to; nothing for a call.
+    /// The listeners that an event went to.
     fn route(&self) -> Option<&Arc<Route>> {
         None
+    }
+    /// The handlers that it went to, in the order of their slots.
+    fn handlers(&self) -> Vec<Arc<Binding>> {
+        self.route().map(|route| route.bindings().cloned().collect()).unwrap_or_default()
     }
     /// The handle on a caller who waits for an answer.
     fn call(&self) -> Option<&dyn Caller> {

@@ -1,7 +1,5 @@
-//! Blocking a thread until a future is ready, with a deadline on the machine's clock.
+//! Blocking a thread until something is ready.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -23,34 +21,36 @@ thread_local! {
     static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
 }
 
-/// Blocks until `future` is ready.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
+/// Polls once, for this thread.
+pub(crate) fn once<T>(poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
     let waker = WAKER.with(Waker::clone);
-    let mut cx = Context::from_waker(&waker);
-    loop {
-        match future.as_mut().poll(&mut cx) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
-        }
-    }
+    poll(&mut Context::from_waker(&waker))
 }
 
 /// Blocks until `poll` is ready; `None` once the deadline has passed.
 pub(crate) fn until<T>(
-    deadline: Instant,
+    deadline: Option<Instant>,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Option<T> {
-    let waker = WAKER.with(Waker::clone);
-    let mut cx = Context::from_waker(&waker);
     loop {
-        if let Poll::Ready(output) = poll(&mut cx) {
+        if let Poll::Ready(output) = once(&mut poll) {
             return Some(output);
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if !park(deadline) {
             return None;
         }
+    }
+}
+
+/// Blocks until woken, perhaps for no reason; `false` once the deadline has passed.
+pub(crate) fn park(deadline: Option<Instant>) -> bool {
+    let Some(deadline) = deadline else {
+        std::thread::park();
+        return true;
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    if !left.is_zero() {
         std::thread::park_timeout(left);
     }
+    !left.is_zero()
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Sleep};
 use crate::error::ExecuteError;
-use crate::park;
+use crate::wait::{self, Note, Refusal};
+use crate::waits::Target;
 
 /// The answer of a command.
 ///
@@ -23,6 +24,8 @@ pub struct Promise<T, E = Infallible> {
     reply: Arc<dyn Reply<T, E>>,
     deadline: Option<(Clock, Instant)>,
     sleep: Option<Sleep>,
+    /// That a handler awaits it.
+    note: Option<Note>,
 }
 
 /// Where an answer appears.
@@ -33,11 +36,13 @@ pub(crate) trait Reply<T, E>: Send + Sync {
     fn is_done(&self) -> bool;
     /// Asks the handler to stop, and answers `Cancelled` unless the answer is there.
     fn cancel(&self);
+    /// The handler that is to give the answer.
+    fn target(&self) -> Option<Target>;
 }
 
 impl<T, E> Promise<T, E> {
     pub(crate) fn new(reply: Arc<dyn Reply<T, E>>, deadline: Option<(Clock, Instant)>) -> Self {
-        Self { reply, deadline, sleep: None }
+        Self { reply, deadline, sleep: None, note: None }
     }
 
     /// Waits on this thread for the answer.
@@ -46,13 +51,25 @@ impl<T, E> Promise<T, E> {
     ///
     /// What the handler returned, or why it gave no answer.
     pub fn wait(mut self) -> Result<T, ExecuteError<E>> {
-        if let Some((clock, deadline)) = self.deadline.take_if(|(clock, _)| !clock.is_manual()) {
-            // The system clock is waited for by parking, which needs no timer.
-            let answer = park::until(deadline, |cx| self.reply.poll(cx));
-            self.deadline = Some((clock, deadline));
-            return answer.unwrap_or(Err(ExecuteError::Timeout));
+        // The system clock is waited for by parking, which needs no timer.
+        let system = self.deadline.take_if(|(clock, _)| !clock.is_manual());
+        let deadline = system.as_ref().map(|(_, deadline)| *deadline);
+        let reply = self.reply.clone();
+        let targets = move || reply.target().into_iter().collect();
+        match wait::block(deadline, targets, |cx| self.poll_answer(cx)) {
+            Ok(answer) => answer.unwrap_or(Err(ExecuteError::Timeout)),
+            Err(Refusal::Deadlock(cycle)) => Err(ExecuteError::Deadlock(cycle)),
+            Err(Refusal::Exhausted) => Err(ExecuteError::Exhausted),
         }
-        park::block_on(self)
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
+        if let Poll::Ready(answer) = self.reply.poll(cx) {
+            return Poll::Ready(answer);
+        }
+        let Some((clock, deadline)) = &self.deadline else { return Poll::Pending };
+        let sleep = self.sleep.get_or_insert_with(|| clock.sleep_until(*deadline));
+        Pin::new(sleep).poll(cx).map(|()| Err(ExecuteError::Timeout))
     }
 
     /// Waits on this thread for the answer, `limit` at the most.
@@ -102,7 +119,7 @@ impl<T, E> Promise<T, E> {
         F: 'static,
     {
         let reply = Mapped { inner: self.reply, convert };
-        Promise { reply: Arc::new(reply), deadline: self.deadline, sleep: None }
+        Promise { reply: Arc::new(reply), deadline: self.deadline, sleep: None, note: None }
     }
 }
 
@@ -119,17 +136,17 @@ impl<T, E> Future for Promise<T, E> {
     type Output = Result<T, ExecuteError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Poll::Ready(answer) = self.reply.poll(cx) {
-            return Poll::Ready(answer);
-        }
         let this = &mut *self;
-        if let Some((clock, deadline)) = &this.deadline {
-            let sleep = this.sleep.get_or_insert_with(|| clock.sleep_until(*deadline));
-            if Pin::new(sleep).poll(cx).is_ready() {
-                return Poll::Ready(Err(ExecuteError::Timeout));
+        let answer = this.poll_answer(cx);
+        if answer.is_ready() {
+            this.note = None;
+        } else if this.note.is_none() {
+            match Note::new(this.reply.target().into_iter().collect()) {
+                Ok(note) => this.note = Some(note),
+                Err(cycle) => return Poll::Ready(Err(ExecuteError::Deadlock(cycle))),
             }
         }
-        Poll::Pending
+        answer
     }
 }
 
@@ -159,6 +176,10 @@ where
 
     fn cancel(&self) {
         self.inner.cancel();
+    }
+
+    fn target(&self) -> Option<Target> {
+        self.inner.target()
     }
 }
 
@@ -229,6 +250,10 @@ impl<T: Send, E: Send> Reply<T, E> for Slot<T, E> {
 
     fn cancel(&self) {
         self.fill(Err(ExecuteError::Cancelled));
+    }
+
+    fn target(&self) -> Option<Target> {
+        None
     }
 }
 

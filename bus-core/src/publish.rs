@@ -73,8 +73,8 @@ struct Sent {
 }
 
 impl Sent {
-    fn push(&mut self, service: &Arc<Service>, entry: Entry, deliveries: usize) {
-        match service.mailbox.push(entry, deliveries) {
+    fn push(&mut self, bus: &Bus, service: &Arc<Service>, entry: Entry, deliveries: usize) {
+        match service.accept(bus, entry, deliveries) {
             Ok(None) => {}
             Ok(Some(number)) => {
                 self.over.push(Ticket { service: service.clone(), number, listener: None });
@@ -198,7 +198,7 @@ impl Bus {
         let mut sent = Sent::default();
         for (index, group) in route.groups.iter().enumerate() {
             let entry = Entry::Group { message: message.clone(), group: index };
-            sent.push(&group.service, entry, group.targets.len());
+            sent.push(self, &group.service, entry, group.targets.len());
         }
         // What follows may run code of the user, which may fire and register in its turn.
         drop(table);
@@ -240,7 +240,7 @@ impl Bus {
             delivery.conclude(self, result);
         } else {
             let service = delivery.binding.service.clone();
-            sent.push(&service, Entry::One(delivery), 1);
+            sent.push(self, &service, Entry::One(delivery), 1);
         }
     }
 
@@ -259,7 +259,7 @@ impl Bus {
         command: &Arc<Command>,
         args: C::Args,
     ) -> Promise<C::Ok, C::Err> {
-        let call = Arc::new(Call::<C>::new(Head::new(self, 1), command.name.clone(), args));
+        let call = Arc::new(Call::<C>::new(Head::new(self, 1), command.binding.clone(), args));
         let deadline = self.deadline_of(command);
         let promise = Promise::new(call.clone(), Some(deadline));
         self.start(command, call);
@@ -291,7 +291,7 @@ impl Bus {
         }
         let service = delivery.binding.service.clone();
         let mut sent = Sent::default();
-        sent.push(&service, Entry::One(delivery), 1);
+        sent.push(self, &service, Entry::One(delivery), 1);
         drop(table);
         sent.settle(self);
     }
@@ -304,7 +304,7 @@ impl Bus {
                 return Receipt::refused(Error::new(ErrorKind::NotFound, unknown.to_string()));
             }
         };
-        let task = match Task::<C>::new(Head::new(self, 1), command.name.clone(), args) {
+        let task = match Task::<C>::new(Head::new(self, 1), command.binding.clone(), args) {
             Ok(task) => Arc::new(task),
             Err(error) => {
                 let text = format!("the arguments of `{}` cannot be kept", command.name);
@@ -323,7 +323,7 @@ impl Bus {
         let binding = command.binding.clone();
         let delivery = Delivery { binding, message: task.clone(), slot: 0, attempt: 1 };
         let mut sent = Sent::default();
-        sent.push(&service, Entry::One(delivery), 1);
+        sent.push(self, &service, Entry::One(delivery), 1);
         drop(table);
         Receipt::enqueued(task, sent.settle(self))
     }

@@ -7,11 +7,14 @@ use std::task::{Context, Poll};
 
 use event_listener::EventListener;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::binding::Binding;
+use crate::error::{Cycle, Error, ErrorKind, Result};
 use crate::failure::Failure;
+use crate::handler::Access;
 use crate::message::Message;
-use crate::park;
 use crate::service::Service;
+use crate::wait::{self, Note, Refusal};
+use crate::waits::Target;
 
 /// What a firing returns: wait for it or await it, ask for the outcomes, or drop it.
 ///
@@ -25,6 +28,7 @@ use crate::service::Service;
 pub struct Receipt {
     state: State,
     message: Option<Arc<dyn Message>>,
+    note: Option<Note>,
 }
 
 #[derive(Debug)]
@@ -43,11 +47,11 @@ pub(crate) struct Ticket {
 
 impl Receipt {
     pub(crate) fn enqueued(message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
-        Self { state: State::Enqueued(over), message: Some(message) }
+        Self { state: State::Enqueued(over), message: Some(message), note: None }
     }
 
     pub(crate) fn refused(error: Error) -> Self {
-        Self { state: State::Refused(Some(error)), message: None }
+        Self { state: State::Refused(Some(error)), message: None, note: None }
     }
 
     /// Waits on this thread until the event is accepted.
@@ -56,8 +60,20 @@ impl Receipt {
     ///
     /// `Closed` after shutdown and `Full` far over the bound, both with the event; `Name` for a key
     /// that is none; `Codec` for a payload that cannot be encoded.
-    pub fn wait(self) -> Result<Accepted> {
-        park::block_on(self)
+    pub fn wait(mut self) -> Result<Accepted> {
+        let targets = self.targets();
+        block(targets, |cx| self.poll_accepted(cx))
+    }
+
+    /// What it waits for: that the services which are over their bound go on.
+    fn targets(&self) -> Vec<Target> {
+        let State::Enqueued(tickets) = &self.state else { return Vec::new() };
+        let target = |ticket: &Ticket| Target {
+            invocation: None,
+            service: ticket.service.clone(),
+            access: Access::Shared,
+        };
+        tickets.iter().map(target).collect()
     }
 
     /// Asks for the outcome of every listener.
@@ -66,12 +82,9 @@ impl Receipt {
     }
 }
 
-impl Future for Receipt {
-    type Output = Result<Accepted>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        match &mut this.state {
+impl Receipt {
+    fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
+        match &mut self.state {
             State::Refused(error) => Poll::Ready(Err(error.take().unwrap_or_else(Error::closed))),
             State::Enqueued(tickets) => {
                 while let Some(ticket) = tickets.last_mut() {
@@ -81,11 +94,61 @@ impl Future for Receipt {
                     }
                     tickets.pop();
                 }
-                let route = this.message.as_ref().and_then(|message| message.route());
+                let route = self.message.as_ref().and_then(|message| message.route());
                 Poll::Ready(Ok(Accepted { routed: route.is_none_or(|route| !route.is_empty()) }))
             }
         }
     }
+}
+
+impl Future for Receipt {
+    type Output = Result<Accepted>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let accepted = this.poll_accepted(cx);
+        let mut note = this.note.take();
+        let accepted = noted(accepted, &mut note, || this.targets());
+        this.note = note;
+        accepted
+    }
+}
+
+/// Blocks until `poll` is ready.
+fn block<T>(
+    targets: Vec<Target>,
+    poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T>>,
+) -> Result<T> {
+    match wait::block(None, || targets, poll) {
+        // Without a deadline there is always an output.
+        Ok(output) => output.unwrap_or_else(|| Err(Error::closed())),
+        Err(Refusal::Deadlock(cycle)) => Err(deadlock(&cycle)),
+        Err(Refusal::Exhausted) => {
+            let text = "1,024 handlers wait on their threads already; await instead";
+            Err(Error::new(ErrorKind::Exhausted, text))
+        }
+    }
+}
+
+/// Notes that a handler awaits, or answers that it would never end.
+fn noted<T>(
+    poll: Poll<Result<T>>,
+    note: &mut Option<Note>,
+    targets: impl FnOnce() -> Vec<Target>,
+) -> Poll<Result<T>> {
+    if poll.is_ready() {
+        *note = None;
+    } else if note.is_none() {
+        match Note::new(targets()) {
+            Ok(new) => *note = Some(new),
+            Err(cycle) => return Poll::Ready(Err(deadlock(&cycle))),
+        }
+    }
+    poll
+}
+
+fn deadlock(cycle: &Cycle) -> Error {
+    Error::new(ErrorKind::Deadlock, cycle.to_string())
 }
 
 impl std::fmt::Debug for dyn Message {
@@ -119,8 +182,43 @@ impl Handled {
     ///
     /// If the event was refused: see [`Receipt::wait`]. A listener's failure is no error here; it is
     /// in the [`Outcomes`].
-    pub fn wait(self) -> Result<Outcomes> {
-        park::block_on(self)
+    pub fn wait(mut self) -> Result<Outcomes> {
+        let targets = self.targets();
+        block(targets, |cx| self.poll_outcomes(cx))
+    }
+
+    /// What it waits for: the handlers that the message went to.
+    fn targets(&self) -> Vec<Target> {
+        let Some(message) = &self.receipt.message else { return Vec::new() };
+        let seq = message.head().seq;
+        let target = |(slot, binding): (u32, Arc<Binding>)| Target {
+            invocation: Some((seq, slot)),
+            service: binding.service.clone(),
+            access: binding.access,
+        };
+        (0..).zip(message.handlers()).map(target).collect()
+    }
+
+    fn poll_outcomes(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcomes>> {
+        if let State::Refused(error) = &mut self.receipt.state {
+            return Poll::Ready(Err(error.take().unwrap_or_else(Error::closed)));
+        }
+        let Some(message) = &self.receipt.message else {
+            return Poll::Ready(Ok(Outcomes(Vec::new())));
+        };
+        let outcomes = &message.head().outcomes;
+        while !outcomes.is_settled() {
+            match &mut self.listener {
+                None => self.listener = Some(outcomes.listen()),
+                Some(listener) => {
+                    if Pin::new(listener).poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    self.listener = None;
+                }
+            }
+        }
+        Poll::Ready(Ok(Outcomes::of(&**message)))
     }
 }
 
@@ -129,25 +227,11 @@ impl Future for Handled {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let State::Refused(error) = &mut this.receipt.state {
-            return Poll::Ready(Err(error.take().unwrap_or_else(Error::closed)));
-        }
-        let Some(message) = &this.receipt.message else {
-            return Poll::Ready(Ok(Outcomes(Vec::new())));
-        };
-        let outcomes = &message.head().outcomes;
-        while !outcomes.is_settled() {
-            match &mut this.listener {
-                None => this.listener = Some(outcomes.listen()),
-                Some(listener) => {
-                    if Pin::new(listener).poll(cx).is_pending() {
-                        return Poll::Pending;
-                    }
-                    this.listener = None;
-                }
-            }
-        }
-        Poll::Ready(Ok(Outcomes::of(&**message)))
+        let outcomes = this.poll_outcomes(cx);
+        let mut note = this.receipt.note.take();
+        let outcomes = noted(outcomes, &mut note, || this.targets());
+        this.receipt.note = note;
+        outcomes
     }
 }
 
@@ -157,12 +241,9 @@ pub struct Outcomes(Vec<Outcome>);
 
 impl Outcomes {
     fn of(message: &dyn Message) -> Self {
-        let names: Vec<Arc<str>> = match message.route() {
-            Some(route) => route.bindings().map(|binding| binding.name.clone()).collect(),
-            None => vec![message.subject().1.into()],
-        };
-        let mut outcomes: Vec<Outcome> =
-            names.into_iter().map(|listener| Outcome { listener, failure: None }).collect();
+        let outcome =
+            |binding: Arc<Binding>| Outcome { listener: binding.name.clone(), failure: None };
+        let mut outcomes: Vec<Outcome> = message.handlers().into_iter().map(outcome).collect();
         for (slot, attempts, failure) in message.head().outcomes.failed() {
             if let Some(outcome) = outcomes.get_mut(slot as usize) {
                 outcome.failure = Some((attempts, failure));

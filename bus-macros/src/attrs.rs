@@ -94,7 +94,9 @@ mod tests {
         let message = arguments(&attr).map_err(|error| error.to_string());
         assert_eq!(
             message.err().as_deref(),
-            Some("an attribute of the bus takes its arguments in parentheses; write `(..)` for `= ..`")
+            Some(
+                "an attribute of the bus takes its arguments in parentheses; write `(..)` for `= ..`"
+            )
         );
     }
 }

@@ -61,15 +61,16 @@ impl Errors {
 
 impl Drop for Errors {
     fn drop(&mut self) {
-        if !std::thread::panicking() && self.gathered.get_mut().is_some() {
-            panic!("the errors of an item were dropped unread");
-        }
+        let read = self.gathered.get_mut().is_none();
+        assert!(read || std::thread::panicking(), "the errors of an item were dropped unread");
     }
 }
 
 #[cfg(test)]
 pub(crate) mod testing {
     //! What unit tests say of gathered errors.
+
+    use proc_macro2::{TokenStream, TokenTree};
 
     use super::Errors;
 
@@ -79,6 +80,42 @@ pub(crate) mod testing {
         let value = check(&errors);
         let messages = errors.read().iter().map(ToString::to_string).collect();
         (value, messages)
+    }
+
+    /// Generated code, compared without regard to spaces.
+    #[derive(Debug)]
+    pub(crate) struct Code(String);
+
+    impl Code {
+        pub(crate) fn new(tokens: &TokenStream) -> Self {
+            Self(squeeze(&tokens.to_string()))
+        }
+
+        pub(crate) fn has(&self, code: &str) -> bool {
+            self.0.contains(&squeeze(code))
+        }
+
+        pub(crate) fn count(&self, code: &str) -> usize {
+            self.0.matches(&squeeze(code)).count()
+        }
+    }
+
+    fn squeeze(code: &str) -> String {
+        code.split_whitespace().collect()
+    }
+
+    /// The messages of the `compile_error!`s among `tokens`.
+    pub(crate) fn messages(tokens: &TokenStream) -> Vec<String> {
+        let tokens: Vec<_> = tokens.clone().into_iter().collect();
+        let errors = tokens.windows(3).filter_map(|window| match window {
+            [TokenTree::Ident(name), TokenTree::Punct(_), TokenTree::Group(group)]
+                if name == "compile_error" =>
+            {
+                syn::parse2::<syn::LitStr>(group.stream()).ok()
+            }
+            _ => None,
+        });
+        errors.map(|message| message.value()).collect()
     }
 }
 

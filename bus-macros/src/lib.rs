@@ -1,4 +1,24 @@
-//! The macros of Autobus.
+//! The macros of Autobus. Depend on [`autobus`](https://docs.rs/autobus), which shows them together
+//! with the runtime.
+//!
+//! Each macro reads what it is put above, checks it, and writes the registrations that
+//! `bus::start()` gathers. It reports every error of an item at once, each at the smallest wrong
+//! token and with its remedy, and leaves the item itself as it was.
+//!
+//! | Macro | Above | Makes it |
+//! |---|---|---|
+//! | [`#[command]`](macro@command) | a function | callable through the bus |
+//! | [`#[listener]`](macro@listener) | a function | hear events |
+//! | [`#[event]`](macro@event), [`derive(Event)`](derive@Event) | a struct or an enum | an event |
+//! | [`#[payload]`](macro@payload) | a struct or an enum | travel inside of events and commands |
+//! | [`#[service]`](macro@service) | an `impl` block | a service with state of its own |
+//! | [`service_name!`], [`link!`] | in a module | name its service, link other crates |
+//!
+//! Durations are written as [humantime] reads them, with their units: `"500ms"`, `"2s"`,
+//! `"1m 30s"`; any constant expression of type `Duration` does as well. Every macro takes
+//! `crate = path` where the bus is not `::bus`.
+//!
+//! [humantime]: https://docs.rs/humantime/latest/humantime/fn.parse_duration.html
 
 mod args;
 mod attrs;
@@ -17,49 +37,266 @@ mod service;
 
 use proc_macro::TokenStream;
 
-/// A command.
+/// Makes a function a command: it can be called through the bus, by its name.
+///
+/// The function stays as it is. Beside it stands its *handle*, a type of the same name with three
+/// functions: `execute(..)` returns a `Promise` of the answer, `dispatch(..)` runs it as a task
+/// that nobody waits for and returns a `Receipt`, `on(&bus)` gives both on a given bus. They take
+/// exactly the parameters of the function, less those that the bus supplies: `&Context` and
+/// `State<T>`, known by these names. The handle is as visible as the function, and at least in the
+/// whole crate.
+///
+/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// use bus::prelude::*;
+///
+/// /// Greets somebody.
+/// #[command]
+/// fn say_hello(name: &str) -> String {
+///     format!("Hello, {name}!")
+/// }
+///
+/// #[command("billing.invoice", timeout = "5s", retry = 3)]
+/// async fn invoice(order: u64, db: State<Db>) -> Result<Money, DbError> {
+///     db.invoice(order).await
+/// }
+///
+/// let greeting = say_hello::execute("Alice").wait()?;
+/// ```
+///
+/// # Arguments
+///
+/// | Argument | Meaning |
+/// |---|---|
+/// | `"name"` | the whole name on the bus, of `A-Z a-z 0-9 _ - .`; else `service.function`, in the crate's root service the function's alone |
+/// | `service = "name"` | the service that it belongs to; else the one of its module |
+/// | `local` | never served to other processes; parameters and answer need no serde |
+/// | `inline` | its first attempt runs on the calling thread; for a synchronous function without state |
+/// | `timeout = "5s"` | how long one attempt may take |
+/// | `retry = 3` | how many further attempts a task has |
+/// | `backoff = "1s"`, `backoff = ["1s", "5s"]` | how long a task waits before each of them; the last one repeats |
+/// | `retry_if = path` | a `fn(&E) -> bool` that tells which errors are worth another attempt |
+/// | `concurrency = 8` | how many run at once; for an `async fn` |
+/// | `unique` | a second implementation of the name fails to compile (one crate) or to link (several); without `"name"` it holds the function's name in the whole program |
+/// | `handle = name` | another name for the handle, where two would clash |
+/// | `serves = path` | implements the contract whose handle is at `path` |
+/// | `crate = path` | where the bus is, if not at `::bus` |
+///
+/// # Contracts
+///
+/// A signature without a body declares a command that another process serves: the typed handle
+/// without the implementation. `serves` checks an implementation against it.
+///
+/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// pub mod contracts {
+///     #[bus::command("billing.total")]
+///     pub fn total(account: &str) -> u64;
+/// }
+///
+/// #[bus::command(serves = contracts::total)]
+/// fn total(account: &str) -> u64 { .. }
+/// ```
+///
+/// # What a signature may be
+///
+/// Parameters are values, or borrowed at the call and owned on the way: `&str`, `&[T]`, `&T` with
+/// `T: Clone`. The answer is a value or std's `Result`, written as `Result<…>`. All of it is
+/// `Send + 'static`; parameters and answer are serde types unless `local`. Generics, `impl Trait`,
+/// `&mut` and borrows inside of types are refused.
 #[proc_macro_attribute]
 pub fn command(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    command::macro_(arguments.into(), item.into()).into()
+    command::attribute(arguments.into(), &item.into()).into()
 }
 
-/// A listener.
+/// Makes a function hear events.
+///
+/// The payload comes first, as `&T`, `T` (a clone) or `Arc<T>`; then, in any order, `&Context` and
+/// any number of `State<T>`. A listener with a pattern or an event may leave the payload out. It
+/// returns nothing, or a `Result<(), E>` whose error displays: an error is retried, and kept as a
+/// dead letter at last.
+///
+/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// use bus::prelude::*;
+///
+/// #[listener]                      // every event whose payload is `Order`
+/// fn any(order: &Order) {}
+///
+/// #[listener(Order::SUBMIT)]       // one event
+/// fn one(order: &Order) {}
+///
+/// #[listener("order.*.submit", queue = "billing_order", retry = 5, concurrency = 8)]
+/// async fn billing(order: Order, ctx: &Context, db: State<Db>) -> Result<(), BillingError> { .. }
+/// ```
+///
+/// A pattern is a binding of an AMQP 0-9-1 topic exchange: words, delimited by `.`, of which `*`
+/// stands for exactly one and `#` for any number.
+///
+/// # Arguments
+///
+/// | Argument | Meaning |
+/// |---|---|
+/// | `"pattern"` | hears the keys that it matches |
+/// | `Type::EVENT` | hears this event, whose payload has to be the parameter's type |
+/// | `exchange = "name"` | the exchange; else those of the declared events that fit, else `bus` for a one-word name |
+/// | `queue = "name"` | the queue, shared by all processes; else `service.listener` |
+/// | `broadcast` | every process receives its own copy |
+/// | `service = "name"` | the service that it belongs to; else the one of its module |
+/// | `inline` | its first attempt runs on the firing thread; for a synchronous function without state |
+/// | `retry = 5` | how many further attempts follow a failed one |
+/// | `backoff = "1s"`, `backoff = ["1s", "5s"]` | how long to wait before each of them; the last one repeats |
+/// | `retry_if = path` | a `fn(&E) -> bool` that tells which errors are worth another attempt |
+/// | `timeout = "5s"` | how long one attempt may take |
+/// | `concurrency = 8` | how many run at once; for an `async fn` |
+/// | `prefetch = 64` | how many deliveries a broker sends ahead |
+/// | `crate = path` | where the bus is, if not at `::bus` |
 #[proc_macro_attribute]
 pub fn listener(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    listener::macro_(arguments.into(), item.into()).into()
+    listener::attribute(arguments.into(), &item.into()).into()
 }
 
-/// An event.
+/// Makes a struct or an enum an event, and derives what it needs: `Clone`, `Serialize` and
+/// `Deserialize`, less what a derive below it derives already.
+///
+/// It stands above every `#[derive]`, as often as the type has events. Each event becomes a
+/// constant and a method of its name: `Order::SUBMIT`, `order.submit()`. The first one is
+/// `Order::EVENT` too, and `order.fire()` moves it.
+///
+/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// use bus::prelude::*;
+///
+/// #[event(exchange = "order", key = "order.v2.submit", upcasts(OrderV1))]
+/// #[event(exchange = "order", key = "order.v2.chargeback")]
+/// #[derive(Debug)]
+/// pub struct Order {
+///     pub id: u64,
+/// }
+///
+/// order.submit();
+/// order.chargeback();
+/// ```
+///
+/// # Arguments
+///
+/// | Argument | Meaning |
+/// |---|---|
+/// | `exchange = "name"` | the exchange that it is fired on |
+/// | `key = "order.v1.submit"` | the routing key: words, delimited by `.`, without wildcards, at most 255 bytes |
+/// | `name = "submit"` | what it is called in code; else the last word of its key |
+/// | `upcasts(OrderV1)` | older types that become this one, each by `impl From<OrderV1> for Order` |
+/// | `local` | never leaves the process, and needs no serde |
+/// | `crate = path` | where the bus is, if not at `::bus` |
 #[proc_macro_attribute]
 pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    event::attribute(arguments.into(), item.into()).into()
+    event::attribute(arguments.into(), &item.into()).into()
 }
 
-/// An event.
+/// Makes a struct or an enum an event, and derives nothing else.
+///
+/// Its events are named by the helper `#[event(..)]` below it, with the arguments of
+/// [`#[event]`](macro@event).
+///
+/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// use bus::prelude::*;
+///
+/// #[derive(Debug, Clone, Serialize, Deserialize, Event)]
+/// #[event(exchange = "order", key = "order.v2.submit", upcasts(OrderV1))]
+/// #[event(exchange = "order", key = "order.v2.chargeback")]
+/// pub struct Order {
+///     pub id: u64,
+/// }
+/// ```
 #[proc_macro_derive(Event, attributes(event))]
 pub fn derive_event(item: TokenStream) -> TokenStream {
-    event::derive(item.into()).into()
+    event::derive(&item.into()).into()
 }
 
-/// A payload.
+/// Derives what a type needs inside of an event or a command: `Clone`, `Serialize` and
+/// `Deserialize`, less what a derive below it derives already.
+///
+/// Serde is taken from the bus, so that a crate needs nothing else in its manifest. The only
+/// argument is `crate = path`, where the bus is not at `::bus`.
+///
+/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// #[bus::payload]
+/// pub struct OrderLine {
+///     pub id: u32,
+///     pub quantity: u32,
+/// }
+/// ```
 #[proc_macro_attribute]
 pub fn payload(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    payload::macro_(arguments.into(), item.into()).into()
+    payload::attribute(arguments.into(), &item.into()).into()
 }
 
-/// A service.
+/// Makes an `impl` block a service: its methods handle, and share the state that `self` is.
+///
+/// The state is made and kept on the service's own thread, so it need not be `Send`. A handler with
+/// `&mut self` excludes every other handler of the service, across awaits too. There is one block
+/// for a type.
+///
+/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// use bus::prelude::*;
+///
+/// #[service]
+/// impl Ledger {
+///     #[init]
+///     fn open(db: State<Db>) -> Result<Self, DbError> { .. }
+///
+///     #[command]
+///     fn balance(&self, account: &str) -> Money { .. }
+///
+///     #[listener("order.*.submit")]
+///     async fn book(&mut self, order: &Order) -> Result<(), LedgerError> { .. }
+///
+///     #[shutdown]
+///     fn close(&mut self) { .. }
+/// }
+///
+/// let money = balance::execute("alice").await?;
+/// ```
+///
+/// # Arguments
+///
+/// | Argument | Meaning |
+/// |---|---|
+/// | `"name"` | the whole name of the service; else the type's in `snake_case` below its module |
+/// | `on_panic = rebuild` | after a panic `#[init]` makes the state anew: the default |
+/// | `on_panic = keep` | after a panic the state stays as it is |
+/// | `crate = path` | where the bus is, if not at `::bus` |
+///
+/// # Inside of the block
+///
+/// | Attribute | Method |
+/// |---|---|
+/// | [`#[command]`](macro@command), [`#[listener]`](macro@listener) | handles; takes `&self`, `&mut self` or neither, and then what it takes as a function |
+/// | `#[init]` | makes the state: takes `&Context` and `State<T>`, returns `Self` or `Result<Self, E>`; else `Default` does |
+/// | `#[shutdown]` | ends it: takes `&self` or `&mut self`, then `&Context` and `State<T>` |
 #[proc_macro_attribute]
 pub fn service(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    service::macro_(arguments.into(), item.into()).into()
+    service::attribute(arguments.into(), &item.into()).into()
 }
 
-/// Links crates.
+/// Links crates whose handlers are wanted and which no code names.
+///
+/// A crate that nothing names is not linked, and its handlers vanish without a word.
+///
+/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// bus::link!(billing, logistic);
+/// ```
 #[proc_macro]
 pub fn link(crates: TokenStream) -> TokenStream {
     link::link(crates.into()).into()
 }
 
-/// Names a service.
+/// Names the service of the module that it stands in, and of all that is below it.
+///
+/// Where nothing does, each top-level module of a crate is a service, and so is the crate's root,
+/// named as the crate.
+///
+/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// mod billing {
+///     bus::service_name!("billing");
+/// }
+/// ```
 #[proc_macro]
 pub fn service_name(name: TokenStream) -> TokenStream {
     link::service_name(name.into()).into()

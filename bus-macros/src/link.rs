@@ -1,10 +1,9 @@
 //! `link!` and `service_name!`: what is said of crates and modules, not of items.
 
 use proc_macro2::TokenStream;
-use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Ident, LitStr, Path, Token};
+use syn::{Expr, ExprLit, Ident, Lit, LitStr, Path, Token};
 
 use crate::args::{Slot, arguments};
 use crate::errors::Errors;
@@ -103,16 +102,14 @@ pub(crate) fn service_name(tokens: TokenStream) -> TokenStream {
 fn name(arguments: &Arguments, errors: &Errors) -> Option<LitStr> {
     let remedy = "write one name, as in `service_name!(\"billing\")`";
     match &arguments.bare[..] {
-        [name] => match syn::parse2::<LitStr>(quote!(#name)) {
-            Ok(name) => {
-                names::check(&name, |text| names::on_the_bus("a service", text), errors);
-                Some(name)
-            }
-            Err(_) => {
-                errors.at(name, format!("the name of a service is a string; {remedy}"));
-                None
-            }
-        },
+        [Expr::Lit(ExprLit { lit: Lit::Str(name), .. })] => {
+            names::check(name, |text| names::on_the_bus("a service", text), errors);
+            Some(name.clone())
+        }
+        [other] => {
+            errors.at(other, format!("the name of a service is a string; {remedy}"));
+            None
+        }
         [] => {
             errors.at_span(proc_macro2::Span::call_site(), format!("no name is given; {remedy}"));
             None
@@ -126,6 +123,8 @@ fn name(arguments: &Arguments, errors: &Errors) -> Option<LitStr> {
 
 #[cfg(test)]
 mod tests {
+    use quote::quote;
+
     use super::*;
 
     fn contains(tokens: &TokenStream, text: &str) {
@@ -142,15 +141,24 @@ mod tests {
     #[test]
     fn what_is_no_crate_is_refused() {
         contains(&link(quote!()), "no crate is named; write `link!(billing, logistic)`");
-        contains(&link(quote!(a::b)), "a crate is linked as a whole; write its name, as in `link!(billing)`");
-        contains(&link(quote!("a")), "a crate is linked as a whole; write its name, as in `link!(billing)`");
+        contains(
+            &link(quote!(a::b)),
+            "a crate is linked as a whole; write its name, as in `link!(billing)`",
+        );
+        contains(
+            &link(quote!("a")),
+            "a crate is linked as a whole; write its name, as in `link!(billing)`",
+        );
         contains(&link(quote!(a, b, a)), "`a` is linked twice; keep one");
     }
 
     #[test]
     fn a_module_has_one_service() {
         contains(&service_name(quote!("billing")), "name : \"billing\"");
-        contains(&service_name(quote!()), "no name is given; write one name, as in `service_name!(");
+        contains(
+            &service_name(quote!()),
+            "no name is given; write one name, as in `service_name!(",
+        );
         contains(&service_name(quote!(3)), "the name of a service is a string");
         contains(&service_name(quote!("a", "b")), "a module is in one service");
         contains(&service_name(quote!("a b")), "cannot stand in the name of a service");

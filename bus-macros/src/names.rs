@@ -104,7 +104,9 @@ pub(crate) fn queue(name: &str) -> Result<(), String> {
 
 fn short(what: &str, text: &str, most: usize) -> Result<(), String> {
     match text.len() {
-        len if len > most => Err(format!("{what} has at most {most} bytes and this one has {len}; shorten it")),
+        len if len > most => {
+            Err(format!("{what} has at most {most} bytes and this one has {len}; shorten it"))
+        }
         _ => Ok(()),
     }
 }
@@ -125,13 +127,15 @@ pub(crate) fn event(name: &str) -> Result<(), String> {
         ));
     }
     match name {
-        "event" => Err("`event` would hide the struct's `EVENT`; write another `name = \"…\"`".to_owned()),
+        "event" => {
+            Err("`event` would hide the struct's `EVENT`; write another `name = \"…\"`".to_owned())
+        }
         "fire" | "clone" => Err(format!(
             "`{name}` would hide the method that every event has; write another `name = \"…\"`"
         )),
-        "self" | "super" | "crate" => Err(format!(
-            "`{name}` is a keyword and cannot name a method; write `name = \"…\"`"
-        )),
+        "self" | "super" | "crate" => {
+            Err(format!("`{name}` is a keyword and cannot name a method; write `name = \"…\"`"))
+        }
         _ => Ok(()),
     }
 }
@@ -157,8 +161,25 @@ pub(crate) fn snake_case(name: &str) -> String {
 pub(crate) fn is_primitive(name: &str) -> bool {
     matches!(
         name,
-        "bool" | "char" | "str" | "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "i8" | "i16"
-            | "i32" | "i64" | "i128" | "isize" | "f16" | "f32" | "f64" | "f128"
+        "bool"
+            | "char"
+            | "str"
+            | "u8"
+            | "u16"
+            | "u32"
+            | "u64"
+            | "u128"
+            | "usize"
+            | "i8"
+            | "i16"
+            | "i32"
+            | "i64"
+            | "i128"
+            | "isize"
+            | "f16"
+            | "f32"
+            | "f64"
+            | "f128"
     )
 }
 
@@ -224,9 +245,12 @@ mod tests {
 
     #[test]
     fn type_names_become_snake_case() {
-        for (name, snake) in
-            [("Ledger", "ledger"), ("HTTPServer", "http_server"), ("OrderBook2", "order_book2"), ("V2Api", "v2_api")]
-        {
+        for (name, snake) in [
+            ("Ledger", "ledger"),
+            ("HTTPServer", "http_server"),
+            ("OrderBook2", "order_book2"),
+            ("V2Api", "v2_api"),
+        ] {
             assert_eq!(snake_case(name), snake);
         }
     }

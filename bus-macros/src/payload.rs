@@ -18,16 +18,17 @@ arguments! {
 }
 
 /// Expands `#[payload] item`.
-pub(crate) fn macro_(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let errors = Errors::new();
     let arguments = Arguments::parse(arguments, &errors);
     args::refuse_bare(&arguments.bare, "a payload has no name; leave it out", &errors);
-    let derives = match read(item.clone(), "payload") {
+    let derives = match read(item, "payload") {
         Ok(input) => {
             let before = errors.count();
             not_a_union(&input, "a payload", &errors);
             let root = Root::new(&arguments.root);
-            (errors.count() == before).then(|| derives::missing(&input.attrs, Needs::Travels, &root))
+            (errors.count() == before)
+                .then(|| derives::missing(&input.attrs, Needs::Travels, &root))
         }
         Err(error) => {
             errors.push(error);
@@ -39,7 +40,7 @@ pub(crate) fn macro_(arguments: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Reads a struct, an enum or a union.
-pub(crate) fn read(item: TokenStream, attribute: &str) -> syn::Result<DeriveInput> {
+pub(crate) fn read(item: &TokenStream, attribute: &str) -> syn::Result<DeriveInput> {
     syn::parse2(item.clone()).map_err(|_| {
         let message = format!("`#[{attribute}]` stands above a struct or an enum; move it there");
         match syn::parse2::<syn::Item>(item.clone()) {
@@ -65,25 +66,51 @@ mod tests {
 
     #[test]
     fn a_payload_derives_what_travels() {
-        let text = macro_(TokenStream::new(), quote!(struct Line { id: u32 })).to_string();
-        assert!(text.contains("Clone") && text.contains("Serialize") && !text.contains("compile_error"));
+        let text = attribute(
+            TokenStream::new(),
+            &quote!(
+                struct Line {
+                    id: u32,
+                }
+            ),
+        )
+        .to_string();
+        assert!(
+            text.contains("Clone") && text.contains("Serialize") && !text.contains("compile_error")
+        );
     }
 
     #[test]
     fn another_item_is_refused() {
-        let text = |item| macro_(TokenStream::new(), item).to_string();
-        assert!(text(quote!(fn f() {})).contains("`#[payload]` stands above a struct or an enum; move it there"));
+        let text = |item| attribute(TokenStream::new(), &item).to_string();
         assert!(
-            text(quote!(union U { a: u32 }))
-                .contains("a payload is read from bytes and a union does not say which field holds; write an enum")
+            text(quote!(
+                fn f() {}
+            ))
+            .contains("`#[payload]` stands above a struct or an enum; move it there")
+        );
+        assert!(text(quote!(union U { a: u32 })).contains(
+            "a payload is read from bytes and a union does not say which field holds; write an enum"
+        ));
+        assert!(
+            attribute(
+                quote!("x"),
+                &quote!(
+                    struct S;
+                )
+            )
+            .to_string()
+            .contains("unexpected string; a payload has no name; leave it out")
         );
         assert!(
-            macro_(quote!("x"), quote!(struct S;)).to_string()
-                .contains("unexpected string; a payload has no name; leave it out")
-        );
-        assert!(
-            macro_(quote!(local), quote!(struct S;)).to_string()
-                .contains("unknown argument `local`; expected `crate`")
+            attribute(
+                quote!(local),
+                &quote!(
+                    struct S;
+                )
+            )
+            .to_string()
+            .contains("unknown argument `local`; expected `crate`")
         );
     }
 }

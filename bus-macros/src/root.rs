@@ -43,8 +43,7 @@ impl Root {
 
     /// The path of serde, as `#[serde(crate = "…")]` takes it.
     pub(crate) fn serde(&self) -> LitStr {
-        let path: String =
-            self.private().into_iter().map(|token| token.to_string()).collect();
+        let path: String = self.private().into_iter().map(|token| token.to_string()).collect();
         LitStr::new(&format!("{path}::serde"), Span::mixed_site())
     }
 }

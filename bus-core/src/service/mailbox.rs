@@ -3,6 +3,9 @@
 //! Putting something in never blocks. The one consumer takes everything at once, under one lock.
 //! Deliveries are counted when they are accepted, when their handler starts and when it is done, so
 //! that the bound, the waiting receipts and `settle()` need no other bookkeeping.
+//!
+//! The consumer is the service's own thread. While a handler waits on that, nobody is, until there
+//! is something to do: then a substitute consumes, and the thread takes over again when it is back.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -15,6 +18,7 @@ use event_listener::{Event, EventListener};
 use crate::delivery::Delivery;
 use crate::message::Message;
 use crate::receipt::Ticket;
+use crate::router::Target;
 
 /// How many times the bound a mailbox may hold before firing fails.
 pub(crate) const HARD: usize = 64;
@@ -40,13 +44,54 @@ pub(crate) struct Mailbox {
     over: AtomicBool,
     /// How often something was accepted over the bound.
     pub(crate) overruns: AtomicU64,
+    /// The service's thread is back and wants to consume.
+    recalled: AtomicBool,
+    /// Threads beside the service's own.
+    substitutes: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Queue {
     entries: VecDeque<Entry>,
-    consumer: Option<Waker>,
+    consumer: Consumer,
+    home: Option<Waker>,
     closed: bool,
+}
+
+/// Who consumes a mailbox.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Consumer {
+    #[default]
+    Home,
+    Nobody,
+    Substitute,
+}
+
+impl Entry {
+    /// The single deliveries, in the order of the route.
+    pub(crate) fn deliveries(self) -> Vec<Delivery> {
+        match self {
+            Self::One(delivery) => vec![delivery],
+            Self::Group { message, group } => {
+                let targets = message.route().map(|route| route.groups[group].targets.as_slice());
+                let deliver = |target: &Target| Delivery {
+                    binding: target.binding.clone(),
+                    message: message.clone(),
+                    slot: target.slot,
+                    attempt: 1,
+                };
+                targets.into_iter().flatten().map(deliver).collect()
+            }
+        }
+    }
+}
+
+/// That an entry was accepted.
+pub(crate) struct Pushed {
+    /// The number of the last delivery, if the mailbox is over its bound with it.
+    pub(crate) over: Option<u64>,
+    /// The mailbox needs a substitute, and whoever put the entry in is to start it.
+    pub(crate) substitute: bool,
 }
 
 impl Mailbox {
@@ -62,6 +107,8 @@ impl Mailbox {
             idle: Event::new(),
             over: AtomicBool::new(false),
             overruns: AtomicU64::new(0),
+            recalled: AtomicBool::new(false),
+            substitutes: AtomicUsize::new(0),
         }
     }
 
@@ -69,9 +116,8 @@ impl Mailbox {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Accepts `entry`, which stands for so many deliveries. Gives the number of the last one if
-    /// the mailbox is over its bound with it; gives the entry back if the mailbox is closed.
-    pub(crate) fn push(&self, entry: Entry, deliveries: usize) -> Result<Option<u64>, Entry> {
+    /// Accepts `entry`, which stands for so many deliveries; gives it back if the mailbox is closed.
+    pub(crate) fn push(&self, entry: Entry, deliveries: usize) -> Result<Pushed, Entry> {
         let mut queue = self.lock();
         if queue.closed {
             return Err(entry);
@@ -79,16 +125,20 @@ impl Mailbox {
         queue.entries.push_back(entry);
         let count = deliveries as u64;
         let number = self.accepted.fetch_add(count, Ordering::AcqRel) + count;
-        let consumer = queue.consumer.take();
+        let home = match queue.consumer {
+            Consumer::Home => queue.home.take(),
+            Consumer::Nobody | Consumer::Substitute => None,
+        };
+        let substitute = self.appoint(&mut queue);
         drop(queue);
-        if let Some(consumer) = consumer {
-            consumer.wake();
+        if let Some(home) = home {
+            home.wake();
         }
         let over = !self.has_started(number);
         if over {
             self.overruns.fetch_add(count, Ordering::Relaxed);
         }
-        Ok(over.then_some(number))
+        Ok(Pushed { over: over.then_some(number), substitute })
     }
 
     /// Whether this is the first overrun since the mailbox was last within its bound.
@@ -98,7 +148,7 @@ impl Mailbox {
 
     /// Whether delivery `number` is within the bound.
     fn has_started(&self, number: u64) -> bool {
-        number <= self.started.load(Ordering::Acquire) + self.bound as u64
+        number <= self.started.load(Ordering::SeqCst) + self.bound as u64
     }
 
     /// Deliveries that have not started.
@@ -138,8 +188,8 @@ impl Mailbox {
             }
             match &mut ticket.listener {
                 None => {
-                    self.waiting.fetch_add(1, Ordering::SeqCst);
                     ticket.listener = Some(self.space.listen());
+                    self.waiting.fetch_add(1, Ordering::SeqCst);
                 }
                 Some(listener) => {
                     if Pin::new(listener).poll(cx).is_pending() {
@@ -171,36 +221,108 @@ impl Mailbox {
         }
     }
 
-    /// Takes everything there is into `batch`; `false` once the mailbox is closed and empty.
+    /// Takes everything there is into `batch`, for the service's own thread, and recalls the
+    /// substitute, if there is one; `false` once the mailbox is closed and empty.
     pub(crate) fn poll_take(
         &self,
         batch: &mut VecDeque<Entry>,
         cx: &mut Context<'_>,
     ) -> Poll<bool> {
         let mut queue = self.lock();
-        if !queue.entries.is_empty() {
-            std::mem::swap(&mut queue.entries, batch);
-            return Poll::Ready(true);
+        if queue.consumer == Consumer::Substitute {
+            self.recalled.store(true, Ordering::Release);
+        } else {
+            queue.consumer = Consumer::Home;
+            self.recalled.store(false, Ordering::Release);
+            if !queue.entries.is_empty() {
+                std::mem::swap(&mut queue.entries, batch);
+                return Poll::Ready(true);
+            }
+            if queue.closed {
+                return Poll::Ready(false);
+            }
         }
-        if queue.closed {
-            return Poll::Ready(false);
-        }
-        match &mut queue.consumer {
+        match &mut queue.home {
             Some(waker) => waker.clone_from(cx.waker()),
-            None => queue.consumer = Some(cx.waker().clone()),
+            None => queue.home = Some(cx.waker().clone()),
         }
         Poll::Pending
     }
 
+    /// Takes everything there is, for a substitute; nothing if its work is over.
+    pub(crate) fn take_as_substitute(&self) -> VecDeque<Entry> {
+        let mut queue = self.lock();
+        if self.is_recalled() || queue.entries.is_empty() {
+            queue.vacate();
+            return VecDeque::new();
+        }
+        std::mem::take(&mut queue.entries)
+    }
+
+    /// Whether the service's own thread wants to consume again.
+    pub(crate) fn is_recalled(&self) -> bool {
+        self.recalled.load(Ordering::Acquire)
+    }
+
+    /// Gives what was taken and has not started back, and stops consuming. Says whether the mailbox
+    /// needs a substitute, which the caller is to start.
+    pub(crate) fn give_up(&self, mut rest: VecDeque<Entry>) -> bool {
+        let mut queue = self.lock();
+        rest.append(&mut queue.entries);
+        queue.entries = rest;
+        queue.vacate();
+        !self.is_recalled() && self.appoint(&mut queue)
+    }
+
+    /// As [`give_up`](Self::give_up), for the service's own thread: a handler of it waits, so it
+    /// wants nothing back before it asks again.
+    pub(crate) fn step_aside(&self, mut rest: VecDeque<Entry>) -> bool {
+        let mut queue = self.lock();
+        rest.append(&mut queue.entries);
+        queue.entries = rest;
+        self.recalled.store(false, Ordering::Release);
+        if queue.consumer == Consumer::Home {
+            queue.consumer = Consumer::Nobody;
+        }
+        self.appoint(&mut queue)
+    }
+
+    /// Makes a substitute the consumer, if there is work and nobody to do it. It counts from here
+    /// on: once the service's own thread sees that it does not consume, it sees who does, too.
+    fn appoint(&self, queue: &mut Queue) -> bool {
+        let needed = queue.consumer == Consumer::Nobody && !queue.entries.is_empty();
+        if needed {
+            queue.consumer = Consumer::Substitute;
+            self.substitutes.fetch_add(1, Ordering::AcqRel);
+        }
+        needed
+    }
+
+    /// The appointed substitute could not be started.
+    pub(crate) fn dismiss(&self) {
+        self.lock().vacate();
+        self.leave();
+    }
+
+    /// A substitute ends.
+    pub(crate) fn leave(&self) {
+        self.substitutes.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether there are threads beside the service's own.
+    pub(crate) fn has_substitutes(&self) -> bool {
+        self.substitutes.load(Ordering::Acquire) > 0
+    }
+
     /// Refuses everything from now on.
     pub(crate) fn close(&self) {
-        let consumer = {
+        let home = {
             let mut queue = self.lock();
             queue.closed = true;
-            queue.consumer.take()
+            queue.home.take()
         };
-        if let Some(consumer) = consumer {
-            consumer.wake();
+        if let Some(home) = home {
+            home.wake();
         }
         self.space.notify(usize::MAX);
         self.idle.notify(usize::MAX);
@@ -209,5 +331,14 @@ impl Mailbox {
     /// Drops what has not started.
     pub(crate) fn clear(&self) -> VecDeque<Entry> {
         std::mem::take(&mut self.lock().entries)
+    }
+}
+
+impl Queue {
+    fn vacate(&mut self) {
+        self.consumer = Consumer::Nobody;
+        if let Some(home) = self.home.take() {
+            home.wake();
+        }
     }
 }

@@ -1,24 +1,29 @@
-//! What the thread of a service does: it makes the state, runs handlers, and tears the state down.
+//! What the own thread of a service does: it makes the state, runs handlers, tears the state down.
 //!
 //! Synchronous handlers run one after another in the order of arrival. Asynchronous ones run on the
-//! thread's local executor, a listener's up to its `concurrency` at once. In a service with state a
-//! turn keeps `&mut self` away from everything else, across awaits too.
+//! thread as tasks, a listener's up to its `concurrency` at once. In a service with state,
+//! holds keep `&mut self` away from everything else, across awaits too.
+//!
+//! While a handler waits, the service goes on. One without state leaves its mailbox to a substitute.
+//! One with state, which never leaves this thread, runs other handlers on top of the waiting one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
-use std::rc::{Rc, Weak};
+use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Instant;
 
-use async_executor::LocalExecutor;
-use async_lock::{RwLock, RwLockReadGuardArc, RwLockWriteGuardArc};
 use event_listener::Event;
 use futures_lite::FutureExt as _;
-use futures_lite::future::{block_on, yield_now};
+use futures_lite::future::yield_now;
 
-use super::{Entry, Service};
+use super::tasks::Tasks;
+use super::{Entry, Service, stand, substitute};
 use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::context::Context;
@@ -27,7 +32,7 @@ use crate::delivery::Delivery;
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, Reason};
 use crate::handler::{Access, HandlerResult, Instance, OnPanic};
-use crate::message::CallFault;
+use crate::park;
 
 /// How many synchronous deliveries run before asynchronous ones get their turn.
 const FAIRNESS: usize = 32;
@@ -59,35 +64,48 @@ fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
     let runtime = bus.runtime();
     let _inside = runtime.enter();
     let _stopped = service.stopped_on_drop();
-    // Tasks hold the worker, so the worker must not hold the executor that holds them.
-    let executor = Rc::new(LocalExecutor::new());
     let worker = Rc::new(Worker {
-        executor: Rc::downgrade(&executor),
-        instance: RefCell::default(),
-        broken: Cell::new(false),
-        turn: Arc::default(),
-        lanes: RefCell::default(),
-        active: Cell::new(0),
-        idle: Event::new(),
+        tasks: Tasks::new(),
         bus,
         service: service.clone(),
+        instance: RefCell::default(),
+        broken: Cell::new(false),
+        queue: RefCell::default(),
+        lanes: RefCell::default(),
+        active: Cell::new(0),
+        changed: Event::new(),
+        has_turn: Cell::new(true),
+        serves: Cell::new(false),
+        waited: Cell::new(false),
     });
-    block_on(executor.run(worker.live(ready)));
+    let _standing = stand::home(&worker);
+    service.turn.acquire();
+    worker.drive(worker.clone().live(ready));
+    // Tasks hold the worker and the worker holds them.
+    worker.tasks.clear();
+    service.turn.release();
 }
 
-struct Worker {
-    executor: Weak<LocalExecutor<'static>>,
+pub(super) struct Worker {
+    tasks: Rc<Tasks>,
     bus: Bus,
     service: Arc<Service>,
     instance: RefCell<Instance>,
-    /// The state is to be made anew before anything else runs.
+    /// The state is to be made anew before anything else touches it.
     broken: Cell<bool>,
-    turn: Arc<RwLock<()>>,
+    /// What was taken out of the mailbox and has not started.
+    queue: RefCell<VecDeque<Delivery>>,
     /// The asynchronous handlers that are limited in how many run at once.
     lanes: RefCell<HashMap<*const Binding, Lane>>,
-    /// Tasks on the executor.
+    /// Asynchronous handlers that run.
     active: Cell<usize>,
-    idle: Event,
+    /// Notified when a delivery may start that could not before.
+    changed: Event,
+    has_turn: Cell<bool>,
+    /// The gate is open: handlers run.
+    serves: Cell<bool>,
+    /// A handler waited on this thread, which may have used up a wake-up that was for others.
+    waited: Cell<bool>,
 }
 
 /// The running and the waiting deliveries of one asynchronous handler.
@@ -97,16 +115,63 @@ struct Lane {
     waiting: VecDeque<Delivery>,
 }
 
-/// The turn that a handler holds while it runs.
-enum Turn {
-    Free,
-    Shared { _guard: RwLockReadGuardArc<()> },
-    Exclusive { _guard: RwLockWriteGuardArc<()> },
+/// What became of the first delivery in line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It ran, or has its place.
+    Went,
+    /// There is none, or it cannot start yet.
+    Stuck,
 }
 
 impl Worker {
+    /// Runs `main` to its end. While this thread sleeps, substitutes have the turn.
+    fn drive(&self, main: impl Future<Output = ()>) {
+        let mut main = pin!(main);
+        while park::once(|cx| main.as_mut().poll(cx)).is_pending() {
+            if self.run_tasks() || self.waited.take() {
+                continue;
+            }
+            let substitutes = self.service.mailbox.has_substitutes();
+            if substitutes {
+                self.leave_turn();
+            }
+            park::park(None);
+            if substitutes {
+                self.take_turn();
+            }
+        }
+    }
+
+    /// Runs the asynchronous handlers that are ready, each in the service's turn.
+    fn run_tasks(&self) -> bool {
+        self.tasks.run(|task| {
+            let without = !self.has_turn.get();
+            if without {
+                self.take_turn();
+            } else if self.service.mailbox.has_substitutes() {
+                self.service.turn.pass();
+            }
+            task();
+            if without {
+                self.leave_turn();
+            }
+        })
+    }
+
+    fn take_turn(&self) {
+        self.service.turn.acquire();
+        self.has_turn.set(true);
+    }
+
+    fn leave_turn(&self) {
+        self.has_turn.set(false);
+        self.service.turn.release();
+    }
+
     async fn live(self: Rc<Self>, ready: &Sender<Result<(), Error>>) {
-        let made = self.make_state().await;
+        let ctx = Context::of_service(self.bus.clone(), self.service.clone());
+        let made = self.make_state(ctx).await;
         let failed = made.is_err();
         let report = made.map_err(|failure| {
             let text = format!("service `{}` did not start: {failure}", self.service.name);
@@ -114,155 +179,172 @@ impl Worker {
         });
         // Nobody listens any more once another service failed first.
         let _ = ready.send(report);
-        if failed || !self.bus.gate().await {
-            return self.tear_down().await;
+        if !failed && self.bus.gate().await {
+            self.serves.set(true);
+            self.run().await;
         }
-        let mut batch = VecDeque::new();
+        self.tear_down().await;
+    }
+
+    /// Handles deliveries until the mailbox is closed and all is done.
+    async fn run(self: &Rc<Self>) {
+        let mut closed = false;
         let mut since_yield = 0;
-        while poll_fn(|cx| self.service.mailbox.poll_take(&mut batch, cx)).await {
-            for entry in batch.drain(..) {
-                match entry {
-                    Entry::One(delivery) => self.dispatch(delivery).await,
-                    Entry::Group { message, group } => {
-                        let Some(route) = message.route() else {
-                            continue;
-                        };
-                        for target in &route.groups[group].targets {
-                            let (binding, slot) = (target.binding.clone(), target.slot);
-                            let message = message.clone();
-                            self.dispatch(Delivery { binding, message, slot, attempt: 1 }).await;
-                        }
-                    }
-                }
+        loop {
+            while self.step() == Step::Went {
                 since_yield += 1;
+                if self.service.mailbox.has_substitutes() {
+                    self.service.turn.pass();
+                }
                 if since_yield >= FAIRNESS && self.active.get() > 0 {
                     since_yield = 0;
                     yield_now().await;
                 }
             }
-        }
-        while self.active.get() > 0 && !self.bus.is_aborting() {
-            let idle = self.idle.listen();
-            if self.active.get() > 0 {
-                idle.await;
-            }
-        }
-        self.tear_down().await;
-    }
-
-    async fn make_state(&self) -> Result<(), Failure> {
-        let Some(descriptor) = self.service.state else {
-            return Ok(());
-        };
-        let ctx = Context::of_service(self.bus.clone(), self.service.clone());
-        let current = Current::of(&ctx);
-        let init = current.scope((descriptor.init)(ctx));
-        let made = AssertUnwindSafe(init).catch_unwind().await;
-        let instance = made.unwrap_or_else(|panic| Err(Failure::panic(&*panic)))?;
-        self.instance.replace(instance);
-        self.broken.set(false);
-        Ok(())
-    }
-
-    async fn tear_down(&self) {
-        let instance = self.instance.take();
-        let Some(descriptor) = self.service.state.filter(|_| instance.is_some()) else {
-            return;
-        };
-        let Some(shutdown) = descriptor.shutdown else {
-            return;
-        };
-        let ctx = Context::of_service(self.bus.clone(), self.service.clone());
-        let current = Current::of(&ctx);
-        let run = current.scope(shutdown(ctx, instance));
-        let done = AssertUnwindSafe(run).catch_unwind().await;
-        if let Err(failure) = done.unwrap_or_else(|panic| Err(Failure::panic(&*panic))) {
-            tracing::error!(service = &*self.service.name, %failure, "the service's shutdown failed");
-        }
-    }
-
-    async fn dispatch(self: &Rc<Self>, delivery: Delivery) {
-        if delivery.is_cancelled() {
-            self.service.mailbox.start();
-            if let Some(caller) = delivery.message.call() {
-                caller.fail(CallFault::Cancelled);
-            }
-            delivery.message.head().outcomes.settle(delivery.slot, 0, Ok(()));
-            self.service.mailbox.finish();
-            return;
-        }
-        if !delivery.binding.code.is_async() {
-            let turn = self.turn(delivery.binding.access).await;
-            let result = match turn {
-                Ok(_) => {
-                    self.service.mailbox.start();
-                    let instance = self.instance.borrow().clone();
-                    delivery.run(&self.bus, &instance, false)
-                }
-                Err(failure) => {
-                    self.service.mailbox.start();
-                    Err(failure)
-                }
-            };
-            self.conclude(delivery, result);
-            return;
-        }
-        if let Some(limit) = delivery.limit() {
-            let mut lanes = self.lanes.borrow_mut();
-            let lane = lanes.entry(Arc::as_ptr(&delivery.binding)).or_default();
-            if lane.running >= limit {
-                lane.waiting.push_back(delivery);
+            if closed && (self.is_done() || self.bus.is_aborting()) {
                 return;
             }
-            lane.running += 1;
-        }
-        let turn = self.turn(delivery.binding.access).await;
-        self.active.set(self.active.get() + 1);
-        if let Some(executor) = self.executor.upgrade() {
-            executor.spawn(self.clone().run_lane(delivery, turn)).detach();
+            let changed = self.changed.listen();
+            if self.step() == Step::Went {
+                continue;
+            }
+            let handed = self.service.handing.listen();
+            let news = poll_fn(|cx| if closed { Poll::Pending } else { self.poll_news(cx) });
+            let nothing_new = async {
+                changed.or(handed).await;
+                true
+            };
+            closed = !news.or(nothing_new).await || closed;
         }
     }
 
-    /// Runs an asynchronous delivery, and then those that wait behind it.
-    async fn run_lane(self: Rc<Self>, first: Delivery, turn: Result<Turn, Failure>) {
-        let mut next = Some((first, turn));
-        while let Some((delivery, turn)) = next.take() {
-            let (binding, limit) = (delivery.binding.clone(), delivery.limit());
+    fn is_done(&self) -> bool {
+        self.active.get() == 0 && self.queue.borrow().is_empty()
+    }
+
+    /// Brings what is new into the queue; ready with `false` once there will be nothing any more.
+    fn poll_news(&self, cx: &mut TaskContext<'_>) -> Poll<bool> {
+        let handed = self.service.take_handed();
+        if !handed.is_empty() {
+            self.queue.borrow_mut().extend(handed);
+            return Poll::Ready(true);
+        }
+        let mut batch = VecDeque::new();
+        let open = self.service.mailbox.poll_take(&mut batch, cx);
+        self.queue.borrow_mut().extend(batch.into_iter().flat_map(Entry::deliveries));
+        open
+    }
+
+    /// Starts the first delivery that can.
+    fn step(self: &Rc<Self>) -> Step {
+        let Some(delivery) = self.next() else { return Step::Stuck };
+        if delivery.is_cancelled() {
             self.service.mailbox.start();
-            let result = match turn {
-                Ok(turn) => {
-                    let result = self.run_async(&delivery).await;
-                    drop(turn);
-                    result
-                }
-                Err(failure) => Err(failure),
-            };
+            delivery.give_up();
+            self.service.mailbox.finish();
+            return Step::Went;
+        }
+        if delivery.binding.code.is_async() {
+            self.start(delivery);
+        } else {
+            let hold = Hold::new(self, &delivery);
+            self.service.mailbox.start();
+            let instance = self.instance.borrow().clone();
+            let result = delivery.run(&self.bus, &instance, false);
+            drop(hold);
             self.conclude(delivery, result);
-            if limit.is_some() {
-                let waiting = self.lane(&binding, |lane| {
-                    let waiting = lane.waiting.pop_front();
-                    lane.running -= usize::from(waiting.is_none());
-                    waiting
-                });
-                if let Some(delivery) = waiting {
-                    let turn = self.turn(binding.access).await;
-                    next = Some((delivery, turn));
-                }
+        }
+        Step::Went
+    }
+
+    /// Takes the first delivery that can start out of the queue; those of a full lane move there.
+    fn next(self: &Rc<Self>) -> Option<Delivery> {
+        let mut queue = self.queue.borrow_mut();
+        while let Some(delivery) = queue.pop_front() {
+            if let Some(delivery) = self.enter_lane(delivery) {
+                queue.push_front(delivery);
+                break;
             }
         }
-        self.active.set(self.active.get() - 1);
-        self.idle.notify(usize::MAX);
+        let access = queue.front()?.binding.access;
+        if self.service.state.is_none() {
+            return queue.pop_front();
+        }
+        if self.broken.get() {
+            self.rebuild();
+            return None;
+        }
+        let holders = self.service.holders();
+        if may_start(access, &holders) {
+            return queue.pop_front();
+        }
+        // Those it waits for may themselves wait for something further back.
+        let all_wait = holders.iter().all(|(holder, _)| self.bus.0.waits.is_waiting(*holder));
+        let index = queue.iter().position(|delivery| {
+            all_wait && may_start(delivery.binding.access, &holders) && self.has_lane(delivery)
+        });
+        index.and_then(|index| queue.remove(index))
     }
 
-    fn lane<R>(&self, binding: &Arc<Binding>, change: impl FnOnce(&mut Lane) -> R) -> R {
+    /// Makes room for `delivery` in its lane, or keeps it there until there is.
+    fn enter_lane(&self, delivery: Delivery) -> Option<Delivery> {
+        if self.has_lane(&delivery) {
+            return Some(delivery);
+        }
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = lanes.entry(Arc::as_ptr(&delivery.binding)).or_default();
+        lane.waiting.push_back(delivery);
+        None
+    }
+
+    fn has_lane(&self, delivery: &Delivery) -> bool {
+        if !delivery.binding.code.is_async() {
+            return true;
+        }
+        let lanes = self.lanes.borrow();
+        let running = lanes.get(&Arc::as_ptr(&delivery.binding)).map_or(0, |lane| lane.running);
+        delivery.limit().is_none_or(|limit| running < limit)
+    }
+
+    /// Starts an asynchronous delivery.
+    fn start(self: &Rc<Self>, delivery: Delivery) {
+        if delivery.limit().is_some() {
+            let mut lanes = self.lanes.borrow_mut();
+            lanes.entry(Arc::as_ptr(&delivery.binding)).or_default().running += 1;
+        }
+        let hold = Hold::new(self, &delivery);
+        self.service.mailbox.start();
+        self.active.set(self.active.get() + 1);
+        let this = self.clone();
+        let task = async move {
+            let result = this.run_async(&delivery).await;
+            drop(hold);
+            if delivery.limit().is_some() {
+                this.leave_lane(&delivery.binding);
+            }
+            this.conclude(delivery, result);
+            this.active.set(this.active.get() - 1);
+            this.change();
+        };
+        self.tasks.spawn(task);
+    }
+
+    /// Leaves a lane; who waits for it is first in line now.
+    fn leave_lane(&self, binding: &Arc<Binding>) {
         let mut lanes = self.lanes.borrow_mut();
         let key = Arc::as_ptr(binding);
-        let lane = lanes.entry(key).or_default();
-        let result = change(lane);
-        if lane.running == 0 {
-            lanes.remove(&key);
+        let Some(lane) = lanes.get_mut(&key) else { return };
+        lane.running -= 1;
+        match lane.waiting.pop_front() {
+            Some(delivery) => self.queue.borrow_mut().push_front(delivery),
+            None if lane.running == 0 => drop(lanes.remove(&key)),
+            None => {}
         }
-        result
+    }
+
+    /// Something may start now that could not before.
+    fn change(&self) {
+        self.changed.notify(usize::MAX);
     }
 
     async fn run_async(&self, delivery: &Delivery) -> HandlerResult {
@@ -271,12 +353,8 @@ impl Worker {
         let limit = delivery.binding.policy.timeout.unwrap_or_default();
         let current = Current::of(&ctx);
         let instance = self.instance.borrow().clone();
-        let code = &delivery.binding.code;
-        let handler = current.scope(code.start(ctx, instance));
-        let handler = async {
-            let done = AssertUnwindSafe(handler).catch_unwind().await;
-            done.unwrap_or_else(|panic| Err(Failure::panic(&*panic)))
-        };
+        let handler = current.scope(delivery.binding.code.start(ctx, instance));
+        let handler = caught(handler);
         let clock = self.bus.clock();
         let timeout = async {
             match deadline {
@@ -302,41 +380,178 @@ impl Worker {
         handler.or(timeout).or(cancelled).await
     }
 
-    /// Waits for the turn that `access` needs, with a state that is whole.
-    async fn turn(&self, access: Access) -> Result<Turn, Failure> {
-        if self.service.state.is_none() {
-            return Ok(Turn::Free);
-        }
-        while self.broken.get() && access != Access::Stateless {
-            let guard = self.turn.write_arc().await;
-            if self.broken.get() {
-                tracing::warn!(
-                    service = &*self.service.name,
-                    "the state is made anew after a panic"
-                );
-                self.instance.take();
-                self.make_state().await?;
-            }
-            drop(guard);
-        }
-        Ok(match access {
-            Access::Stateless | Access::Shared => {
-                Turn::Shared { _guard: self.turn.read_arc().await }
-            }
-            Access::Exclusive => Turn::Exclusive { _guard: self.turn.write_arc().await },
-        })
-    }
-
     fn conclude(&self, delivery: Delivery, result: HandlerResult) {
         let panicked = result.as_ref().is_err_and(|failure| failure.reason() == Reason::Panic);
-        let rebuild = |on_panic| on_panic == OnPanic::Rebuild;
-        if panicked
-            && delivery.binding.access != Access::Stateless
-            && self.service.state.is_some_and(|state| rebuild(state.on_panic))
-        {
+        let rebuilds = self.service.state.is_some_and(|state| state.on_panic == OnPanic::Rebuild);
+        if panicked && rebuilds && delivery.binding.access != Access::Stateless {
             self.broken.set(true);
         }
         delivery.conclude(&self.bus, result);
         self.service.mailbox.finish();
+    }
+
+    async fn make_state(&self, ctx: Context) -> Result<(), Failure> {
+        let Some(descriptor) = self.service.state else { return Ok(()) };
+        let current = Current::of(&ctx);
+        let instance = caught(current.scope((descriptor.init)(ctx))).await?;
+        self.instance.replace(instance);
+        self.broken.set(false);
+        Ok(())
+    }
+
+    /// Makes the state anew after a panic, once nobody holds it. If that fails, the delivery that is
+    /// first in line fails with it, and the next one tries again.
+    fn rebuild(self: &Rc<Self>) {
+        let ctx = Context::of_service(self.bus.clone(), self.service.clone());
+        let me = ctx.invocation();
+        if !self.service.holders().is_empty() {
+            return;
+        }
+        self.service.lock_holders().push((me, Access::Exclusive));
+        self.active.set(self.active.get() + 1);
+        let this = self.clone();
+        let task = async move {
+            tracing::warn!(service = &*this.service.name, "the state is made anew after a panic");
+            drop(this.instance.take());
+            let made = this.make_state(ctx).await;
+            this.service.lock_holders().retain(|(holder, _)| *holder != me);
+            if let Err(failure) = made {
+                let first = this.queue.borrow_mut().pop_front();
+                if let Some(delivery) = first {
+                    this.service.mailbox.start();
+                    this.conclude(delivery, Err(Failure::unavailable(&failure)));
+                }
+            }
+            this.active.set(this.active.get() - 1);
+            this.change();
+        };
+        self.tasks.spawn(task);
+    }
+
+    async fn tear_down(&self) {
+        let instance = self.instance.take();
+        let Some(descriptor) = self.service.state.filter(|_| instance.is_some()) else { return };
+        let Some(shutdown) = descriptor.shutdown else { return };
+        let ctx = Context::of_service(self.bus.clone(), self.service.clone());
+        let current = Current::of(&ctx);
+        if let Err(failure) = caught(current.scope(shutdown(ctx, instance))).await {
+            let service = &*self.service.name;
+            tracing::error!(service, %failure, "the service's shutdown failed");
+        }
+    }
+
+    /// Waits in the middle of a handler, while the service goes on.
+    pub(super) fn wait<T>(
+        self: &Rc<Self>,
+        deadline: Option<Instant>,
+        poll: &mut dyn FnMut(&mut TaskContext<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        self.waited.set(true);
+        if !self.serves.get() {
+            return park::until(deadline, poll);
+        }
+        if self.service.state.is_some() {
+            return self.wait_with_state(deadline, poll);
+        }
+        let rest = self.queue.take().into_iter().map(Entry::One).collect();
+        if self.service.mailbox.step_aside(rest) {
+            substitute::spawn(&self.bus, &self.service);
+        }
+        let had_turn = self.has_turn.get();
+        if had_turn {
+            self.leave_turn();
+        }
+        let output = self.wait_with_tasks(deadline, poll);
+        if had_turn {
+            self.take_turn();
+        }
+        output
+    }
+
+    /// Asynchronous handlers go on; the mailbox is a substitute's, which hands asynchronous deliveries over.
+    fn wait_with_tasks<T>(
+        self: &Rc<Self>,
+        deadline: Option<Instant>,
+        poll: &mut dyn FnMut(&mut TaskContext<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        loop {
+            let mut handed = pin!(self.service.handing.listen());
+            for delivery in self.service.take_handed() {
+                if let Some(delivery) = self.enter_lane(delivery) {
+                    self.start(delivery);
+                }
+            }
+            // A task that ended may have made room for one that waited in its lane.
+            for delivery in self.queue.take() {
+                self.start(delivery);
+            }
+            if let Poll::Ready(output) = park::once(&mut *poll) {
+                return Some(output);
+            }
+            if self.run_tasks() || park::once(|cx| handed.as_mut().poll(cx)).is_ready() {
+                continue;
+            }
+            if !park::park(deadline) {
+                return None;
+            }
+        }
+    }
+
+    /// Nothing but this thread can touch the state, so it runs other handlers on top.
+    fn wait_with_state<T>(
+        self: &Rc<Self>,
+        deadline: Option<Instant>,
+        poll: &mut dyn FnMut(&mut TaskContext<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        loop {
+            if let Poll::Ready(output) = park::once(&mut *poll) {
+                return Some(output);
+            }
+            while park::once(|cx| self.poll_news(cx)) == Poll::Ready(true) {}
+            if self.step() == Step::Went || self.run_tasks() {
+                continue;
+            }
+            if !park::park(deadline) {
+                return None;
+            }
+        }
+    }
+}
+
+/// Runs a handler's future and makes a panic its failure.
+async fn caught<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let done = AssertUnwindSafe(future).catch_unwind().await;
+    done.unwrap_or_else(|panic| Err(Failure::panic(&*panic)))
+}
+
+fn may_start(access: Access, holders: &[((u64, u32), Access)]) -> bool {
+    match access {
+        Access::Exclusive => holders.is_empty(),
+        Access::Shared | Access::Stateless => {
+            holders.iter().all(|(_, access)| *access != Access::Exclusive)
+        }
+    }
+}
+
+/// That a handler uses the state of its service; over when dropped.
+struct Hold(Option<(Rc<Worker>, (u64, u32))>);
+
+impl Hold {
+    fn new(worker: &Rc<Worker>, delivery: &Delivery) -> Self {
+        if worker.service.state.is_none() {
+            return Self(None);
+        }
+        let me = (delivery.message.head().seq, delivery.slot);
+        worker.service.lock_holders().push((me, delivery.binding.access));
+        Self(Some((worker.clone(), me)))
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some((worker, me)) = &self.0 {
+            worker.service.lock_holders().retain(|(holder, _)| holder != me);
+            worker.change();
+        }
     }
 }

@@ -41,7 +41,9 @@ impl Argument {
     pub(crate) fn unknown(&self, known: &[&str], errors: &Errors) {
         let name = self.name.unraw().to_string();
         let remedy = match (near::nearest(&name, known), known) {
-            (Some(nearest), _) => format!("did you mean `{nearest}`? expected {}", near::list(known)),
+            (Some(nearest), _) => {
+                format!("did you mean `{nearest}`? expected {}", near::list(known))
+            }
             (None, []) => "leave it out".to_owned(),
             (None, _) => format!("expected {}", near::list(known)),
         };
@@ -128,7 +130,7 @@ pub(crate) fn describe(expr: &Expr) -> String {
 
 /// Declares the arguments that one macro knows.
 ///
-/// ```ignore
+/// ```ignore (it stands for a macro call inside of this crate)
 /// arguments! {
 ///     /// What `#[listener(..)]` may say.
 ///     pub(crate) struct Arguments {

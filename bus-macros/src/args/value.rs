@@ -107,7 +107,9 @@ impl FromValue for Time {
 impl FromValue for Vec<Time> {
     fn from_value(name: &Ident, value: Value) -> syn::Result<Self> {
         match value {
-            Value::Assigned(Expr::Array(array)) => gather(array.elems.into_iter().map(|expr| time(name, expr))),
+            Value::Assigned(Expr::Array(array)) => {
+                gather(array.elems.into_iter().map(|expr| time(name, expr)))
+            }
             Value::Assigned(expr) => Ok(vec![time(name, expr)?]),
             other => {
                 let what = "a duration or an array of durations";
@@ -119,16 +121,18 @@ impl FromValue for Vec<Time> {
 
 fn time(name: &Ident, expr: Expr) -> syn::Result<Time> {
     match expr {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => match humantime::parse_duration(&text.value()) {
-            Ok(duration) => Ok(Time::Literal(duration, text.span())),
-            Err(_) => Err(syn::Error::new(
-                text.span(),
-                format!(
-                    "`{}` is no duration; write numbers with units, such as \"500ms\", \"2s\" or \"1m 30s\"",
-                    text.value()
-                ),
-            )),
-        },
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+            match humantime::parse_duration(&text.value()) {
+                Ok(duration) => Ok(Time::Literal(duration, text.span())),
+                Err(_) => Err(syn::Error::new(
+                    text.span(),
+                    format!(
+                        "`{}` is no duration; write numbers with units, such as \"500ms\", \"2s\" or \"1m 30s\"",
+                        text.value()
+                    ),
+                )),
+            }
+        }
         Expr::Lit(ExprLit { lit: lit @ (Lit::Int(_) | Lit::Float(_)), .. }) => {
             let number = lit.to_token_stream().to_string();
             let unit = if number.ends_with(|c: char| c.is_ascii_digit()) { "s" } else { "" };
@@ -140,7 +144,9 @@ fn time(name: &Ident, expr: Expr) -> syn::Result<Time> {
         Expr::Path(_) | Expr::Call(_) | Expr::MethodCall(_) | Expr::Block(_) | Expr::Macro(_) => {
             Ok(Time::Expression(Box::new(expr)))
         }
-        other => Err(wrong(name, &Value::Assigned(other), "a duration", &format!("`{name} = \"5s\"`"))),
+        other => {
+            Err(wrong(name, &Value::Assigned(other), "a duration", &format!("`{name} = \"5s\"`")))
+        }
     }
 }
 
@@ -169,7 +175,8 @@ impl FromValue for Types {
     fn from_value(name: &Ident, value: Value) -> syn::Result<Self> {
         if let Value::List(tokens) = &value
             && !tokens.is_empty()
-            && let Ok(types) = Punctuated::<Type, Token![,]>::parse_terminated.parse2(tokens.clone())
+            && let Ok(types) =
+                Punctuated::<Type, Token![,]>::parse_terminated.parse2(tokens.clone())
         {
             return Ok(Self(types.into_iter().collect()));
         }
@@ -200,7 +207,9 @@ mod tests {
     fn refused<T: FromValue>(value: Value) -> String {
         match T::from_value(&format_ident!("it"), value) {
             Ok(_) => panic!("the value is wrong"),
-            Err(error) => error.into_iter().map(|error| error.to_string()).collect::<Vec<_>>().join(" / "),
+            Err(error) => {
+                error.into_iter().map(|error| error.to_string()).collect::<Vec<_>>().join(" / ")
+            }
         }
     }
 
@@ -244,12 +253,33 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused_with_an_example() {
-        assert_eq!(refused::<Flag>(Value::List(quote!(x))), "`it` takes no value; write `it` alone");
-        assert_eq!(refused::<Count>(Value::Assigned(parse_quote!(-1))), "`it` takes a whole number; write `it = 3`");
-        assert_eq!(refused::<Path>(Value::Assigned(parse_quote!("a::b"))), "`it` takes a path; write `it = path::to::it`");
-        assert_eq!(refused::<Ident>(Value::Assigned(parse_quote!(a::b))), "`it` takes an identifier; write `it = some_name`");
-        assert_eq!(refused::<Types>(Value::Assigned(parse_quote!(Old))), "`it` takes types; write `it(OlderType)`");
-        assert_eq!(refused::<Name>(Value::Assigned(parse_quote!(a::b))), "`it` takes a name; write `it = \"submit\"`");
-        assert_eq!(refused::<Types>(Value::List(quote!())), "`it` takes types; write `it(OlderType)`");
+        assert_eq!(
+            refused::<Flag>(Value::List(quote!(x))),
+            "`it` takes no value; write `it` alone"
+        );
+        assert_eq!(
+            refused::<Count>(Value::Assigned(parse_quote!(-1))),
+            "`it` takes a whole number; write `it = 3`"
+        );
+        assert_eq!(
+            refused::<Path>(Value::Assigned(parse_quote!("a::b"))),
+            "`it` takes a path; write `it = path::to::it`"
+        );
+        assert_eq!(
+            refused::<Ident>(Value::Assigned(parse_quote!(a::b))),
+            "`it` takes an identifier; write `it = some_name`"
+        );
+        assert_eq!(
+            refused::<Types>(Value::Assigned(parse_quote!(Old))),
+            "`it` takes types; write `it(OlderType)`"
+        );
+        assert_eq!(
+            refused::<Name>(Value::Assigned(parse_quote!(a::b))),
+            "`it` takes a name; write `it = \"submit\"`"
+        );
+        assert_eq!(
+            refused::<Types>(Value::List(quote!())),
+            "`it` takes types; write `it(OlderType)`"
+        );
     }
 }

@@ -78,7 +78,11 @@ fn given(arguments: &Arguments) -> Given<'_> {
 /// The name on the bus, if one is given: a string, once.
 fn name<'a>(bare: &'a [Expr], errors: &Errors) -> Option<&'a LitStr> {
     let Some((Expr::Lit(ExprLit { lit: Lit::Str(name), .. }), others)) = bare.split_first() else {
-        args::refuse_bare(bare, "a command is named by a string, such as `\"billing.invoice\"`", errors);
+        args::refuse_bare(
+            bare,
+            "a command is named by a string, such as `\"billing.invoice\"`",
+            errors,
+        );
         return None;
     };
     args::refuse_bare(others, "a command has one name; keep one", errors);
@@ -118,7 +122,9 @@ fn code<'a>(arguments: &'a Arguments, function: &Function, errors: &Errors) -> C
 /// A contract says how a command is called; how it runs is said where it is implemented.
 fn contract(arguments: &Arguments, shape: &Shape, errors: &Errors) {
     let message = |name: &str| {
-        format!("a contract has no code of its own and `{name}` is about code; say it at the implementation")
+        format!(
+            "a contract has no code of its own and `{name}` is about code; say it at the implementation"
+        )
     };
     arguments.inline.refuse(&message("inline"), errors);
     arguments.retry.refuse(&message("retry"), errors);

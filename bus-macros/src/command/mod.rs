@@ -2,7 +2,10 @@
 
 pub(crate) mod check;
 pub(crate) mod expand;
+pub(crate) mod handle;
 pub(crate) mod parse;
+#[cfg(test)]
+mod tests;
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
@@ -56,10 +59,10 @@ impl Command<'_> {
 }
 
 /// Expands `#[command(arguments)] item`.
-pub(crate) fn macro_(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let errors = Errors::new();
     let arguments = parse::Arguments::parse(arguments, &errors);
-    let Some(function) = errors.ok(Function::read(item.clone(), Kind::Command)) else {
+    let Some(function) = errors.ok(Function::read(item, Kind::Command)) else {
         let errors = errors.into_compile_errors();
         return quote!(#item #errors);
     };
@@ -67,7 +70,7 @@ pub(crate) fn macro_(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let generated = if errors.count() == 0 {
         expand::expand(&command)
     } else if function.sig.receiver().is_none() {
-        expand::fallback(&command)
+        handle::fallback(&command)
     } else {
         // In an impl block nothing but methods can stand beside a method.
         TokenStream::new()

@@ -28,11 +28,11 @@ pub(crate) fn check<'a>(
         );
     }
     one_form(input, declared, form, errors);
-    let mut events = Vec::new();
+    let mut each = Vec::new();
     for declared in declared {
         let event = event(input, declared, errors);
-        unlike(&event, &events, errors);
-        events.push(event);
+        unlike(&event, &each, errors);
+        each.push(event);
     }
     let roots = declared.iter().map(|declared| Root::new(&declared.arguments.root));
     Events {
@@ -40,7 +40,7 @@ pub(crate) fn check<'a>(
         conditions: attrs::conditions(&input.attrs),
         vis: input.vis.clone(),
         ident: input.ident.clone(),
-        events,
+        each,
         can_be_event: generics.params.is_empty() && !matches!(input.data, Data::Union(_)),
     }
 }
@@ -90,9 +90,10 @@ fn event<'a>(input: &DeriveInput, declared: &'a Declared, errors: &Errors) -> Ev
         names::check(text, rule, errors);
         (errors.count() == before).then_some(text)
     };
+    let exchange = right(&arguments.exchange, names::exchange);
     let key = right(&arguments.key, names::key);
     Event {
-        exchange: right(&arguments.exchange, names::exchange),
+        exchange,
         key,
         names: names(arguments, key, errors),
         upcasts: upcasts(input, arguments, errors),
@@ -105,7 +106,9 @@ fn event<'a>(input: &DeriveInput, declared: &'a Declared, errors: &Errors) -> Ev
 fn names(arguments: &parse::Arguments, key: Option<&LitStr>, errors: &Errors) -> Option<Names> {
     let (text, span) = match (arguments.name.get(), key) {
         (Some(name), _) => (name.text.clone(), name.span),
-        (None, Some(key)) if !arguments.name.is_given() => (names::of_key(&key.value()), key.span()),
+        (None, Some(key)) if !arguments.name.is_given() => {
+            (names::of_key(&key.value()), key.span())
+        }
         _ => return None,
     };
     if let Err(message) = names::event(&text) {
@@ -149,9 +152,8 @@ fn unlike(event: &Event<'_>, earlier: &[Event<'_>], errors: &Errors) {
         return;
     }
     let Some(Names { constant, method }) = &event.names else { return };
-    let same_name = |other: &Event<'_>| {
-        other.names.as_ref().is_some_and(|names| names.constant == *constant)
-    };
+    let same_name =
+        |other: &Event<'_>| other.names.as_ref().is_some_and(|names| names.constant == *constant);
     if earlier.iter().any(same_name) {
         errors.at_span(
             method.span(),

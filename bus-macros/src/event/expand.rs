@@ -11,7 +11,7 @@ use crate::root::{at, code, respan};
 /// The implementation and the registrations of right events.
 pub(crate) fn expand(events: &Events<'_>) -> TokenStream {
     let p = &events.root.private();
-    let descriptors = events.events.iter().enumerate().map(|(index, event)| {
+    let descriptors = events.each.iter().enumerate().map(|(index, event)| {
         let name = descriptor_name(index);
         let descriptor = descriptor(p, events, event);
         let submit = shared::submit(p, &code!(Event(&#name)));
@@ -51,11 +51,11 @@ fn whole(
     descriptors: &TokenStream,
     descriptor_of: &dyn Fn(usize) -> Ident,
 ) -> TokenStream {
-    let Events { conditions, vis, ident, events, .. } = events;
+    let Events { conditions, vis, ident, each, .. } = events;
     let ty = foreign(ident);
     let first = descriptor_of(0);
     let mut seen: Vec<&Ident> = Vec::new();
-    let named = events.iter().enumerate().filter_map(|(index, event)| {
+    let named = each.iter().enumerate().filter_map(|(index, event)| {
         let names = event.names.as_ref()?;
         if seen.contains(&&names.constant) {
             return None;

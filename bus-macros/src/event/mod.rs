@@ -7,6 +7,8 @@
 pub(crate) mod check;
 pub(crate) mod expand;
 pub(crate) mod parse;
+#[cfg(test)]
+mod tests;
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
@@ -24,7 +26,7 @@ pub(crate) struct Events<'a> {
     pub(crate) conditions: Vec<Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) ident: Ident,
-    pub(crate) events: Vec<Event<'a>>,
+    pub(crate) each: Vec<Event<'a>>,
     /// Whether a trait impl for the struct can be written at all.
     pub(crate) can_be_event: bool,
 }
@@ -57,9 +59,9 @@ pub(crate) enum Form {
 }
 
 /// Expands `#[event(arguments)] item`.
-pub(crate) fn attribute(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let errors = Errors::new();
-    let mut input = match payload::read(item.clone(), "event") {
+    let mut input = match payload::read(item, "event") {
         Ok(input) => input,
         Err(error) => {
             errors.push(error);
@@ -72,7 +74,7 @@ pub(crate) fn attribute(arguments: TokenStream, item: TokenStream) -> TokenStrea
     let declared: Vec<_> = std::iter::once(first).chain(others).collect();
     let events = check::check(&input, &declared, Form::Attribute, &errors);
     let derives = events.can_be_event.then(|| {
-        let all_local = events.events.iter().all(|event| event.local);
+        let all_local = events.each.iter().all(|event| event.local);
         let needs = if all_local { Needs::Local } else { Needs::Travels };
         derives::missing(&input.attrs, needs, &events.root)
     });
@@ -85,7 +87,7 @@ pub(crate) fn attribute(arguments: TokenStream, item: TokenStream) -> TokenStrea
 }
 
 /// Expands `#[derive(Event)] item`.
-pub(crate) fn derive(item: TokenStream) -> TokenStream {
+pub(crate) fn derive(item: &TokenStream) -> TokenStream {
     let errors = Errors::new();
     let generated = match payload::read(item, "derive(Event)") {
         Ok(mut input) => {

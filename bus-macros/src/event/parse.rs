@@ -45,9 +45,8 @@ impl Declared {
 
 /// Takes every `#[event(..)]` out of `attrs`.
 pub(crate) fn take(attrs: &mut Vec<Attribute>, errors: &Errors) -> Vec<Declared> {
-    let (taken, kept) = std::mem::take(attrs)
-        .into_iter()
-        .partition(|attr| attrs::is(attr.path(), "event"));
+    let (taken, kept) =
+        std::mem::take(attrs).into_iter().partition(|attr| attrs::is(attr.path(), "event"));
     *attrs = kept;
     let taken: Vec<Attribute> = taken;
     taken

@@ -1,7 +1,7 @@
 //! The tokens that commands and listeners share.
 
 use proc_macro2::{Literal, Span, TokenStream};
-use quote::{ToTokens, quote_spanned};
+use quote::{ToTokens, format_ident, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Ident, LitStr};
 
@@ -100,10 +100,21 @@ fn duration(p: &TokenStream, time: &Time) -> TokenStream {
 
 /// `Some(value)` or `None`.
 pub(crate) fn option(value: Option<impl ToTokens>) -> TokenStream {
-    match value {
-        Some(value) => code!(::core::option::Option::Some(#value)),
-        None => code!(::core::option::Option::None),
-    }
+    value.map_or_else(
+        || code!(::core::option::Option::None),
+        |value| code!(::core::option::Option::Some(#value)),
+    )
+}
+
+/// A constant that exists only where `ty` has a trait; else the fallback's.
+pub(crate) fn probe(
+    p: &TokenStream,
+    fallback: &str,
+    constant: &str,
+    ty: &TokenStream,
+) -> TokenStream {
+    let (fallback, constant) = (format_ident!("{fallback}"), format_ident!("{constant}"));
+    code!({ use #p::probe::#fallback as _; #p::Probe::<#ty>::#constant })
 }
 
 /// Tells which states the parameters want.
@@ -184,10 +195,9 @@ pub(crate) fn state(ty: &syn::Type, access: Access) -> Option<(TokenStream, Toke
     let cell = code!(__instance.get::<#ty>()?);
     match access {
         Access::Stateless => None,
-        Access::Shared => Some((
-            code!(let __state = (::core::cell::RefCell::borrow(#cell),);),
-            code!(&__state.0),
-        )),
+        Access::Shared => {
+            Some((code!(let __state = (::core::cell::RefCell::borrow(#cell),);), code!(&__state.0)))
+        }
         Access::Exclusive => Some((
             code!(let mut __state = (::core::cell::RefCell::borrow_mut(#cell),);),
             code!(&mut __state.0),

@@ -47,26 +47,26 @@ impl Parse for Function {
 
 impl Function {
     /// Reads `tokens`; the error says what `kind` stands above instead.
-    pub(crate) fn read(tokens: TokenStream, kind: Kind) -> syn::Result<Self> {
-        if let Ok(function) = syn::parse2(tokens.clone()) {
-            return Ok(function);
-        }
+    pub(crate) fn read(tokens: &TokenStream, kind: Kind) -> syn::Result<Self> {
+        let error = match syn::parse2(tokens.clone()) {
+            Ok(function) => return Ok(function),
+            Err(error) => error,
+        };
         let attribute = kind.attribute();
         let is_impl = matches!(syn::parse2(tokens.clone()), Ok(syn::Item::Impl(_)));
         Err(match syn::parse2::<syn::Item>(tokens.clone()) {
             Ok(item) if is_impl => syn::Error::new_spanned(
                 head(&item),
-                format!("`#[{attribute}]` stands above a function; for an `impl` block write `#[service]`"),
+                format!(
+                    "`#[{attribute}]` stands above a function; for an `impl` block write `#[service]`"
+                ),
             ),
             Ok(item) => syn::Error::new_spanned(
                 head(&item),
                 format!("`#[{attribute}]` stands above a function; move it there"),
             ),
             // The user's syntax is wrong: the parser's words are the most precise ones.
-            Err(_) => match syn::parse2::<Self>(tokens) {
-                Ok(_) => unreachable!("it was tried above"),
-                Err(error) => error,
-            },
+            Err(_) => error,
         })
     }
 
@@ -119,33 +119,44 @@ pub(crate) fn head(item: &syn::Item) -> TokenStream {
 mod tests {
     use super::*;
 
-    fn refused(tokens: TokenStream) -> String {
-        Function::read(tokens, Kind::Command).map(|_| ()).expect_err("it is no function").to_string()
+    fn refused(tokens: &TokenStream) -> String {
+        Function::read(tokens, Kind::Command)
+            .map(|_| ())
+            .expect_err("it is no function")
+            .to_string()
     }
 
     #[test]
     fn a_body_that_does_not_parse_is_kept() {
-        let function = Function::read(quote!(pub fn f(x: u32) { let = ; }), Kind::Command);
+        let function = Function::read(&quote!(pub fn f(x: u32) { let = ; }), Kind::Command);
         let text = function.map(|function| function.emit().to_string());
         assert!(text.as_deref().is_ok_and(|text| text.ends_with("pub fn f (x : u32) { let = ; }")));
     }
 
     #[test]
     fn a_signature_without_a_body_is_read() {
-        let function = Function::read(quote!(fn f(x: u32) -> u32;), Kind::Command);
+        let function = Function::read(
+            &quote!(
+                fn f(x: u32) -> u32;
+            ),
+            Kind::Command,
+        );
         assert!(function.is_ok_and(|f| matches!(f.body, Body::Missing(_)) && f.emit().is_empty()));
     }
 
     #[test]
     fn another_item_is_refused() {
         assert_eq!(
-            refused(quote!(#[doc = "x"] struct S;)),
+            refused(&quote!(
+                #[doc = "x"]
+                struct S;
+            )),
             "`#[command]` stands above a function; move it there"
         );
         assert_eq!(
-            refused(quote!(impl S {})),
+            refused(&quote!(impl S {})),
             "`#[command]` stands above a function; for an `impl` block write `#[service]`"
         );
-        assert_eq!(refused(quote!(fn f() = 3)), "expected the body of the function, or `;`");
+        assert_eq!(refused(&quote!(fn f() = 3)), "expected the body of the function, or `;`");
     }
 }

@@ -56,7 +56,7 @@ pub(crate) enum Home {
     /// In the impl block of a service.
     Service {
         /// The type that is implemented.
-        ty: Type,
+        ty: Box<Type>,
     },
 }
 

@@ -34,7 +34,12 @@ pub(crate) struct Given<'a> {
 }
 
 /// Checks the options of a handler of this `shape`.
-pub(crate) fn check<'a>(given: &Given<'a>, shape: &Shape, kind: Kind, errors: &Errors) -> Options<'a> {
+pub(crate) fn check<'a>(
+    given: &Given<'a>,
+    shape: &Shape,
+    kind: Kind,
+    errors: &Errors,
+) -> Options<'a> {
     inline(given.inline.name(), shape, kind, errors);
     retries(given, shape, kind, errors);
     if let Some(Time::Literal(duration, span)) = given.timeout.get()
@@ -84,7 +89,9 @@ fn retries(given: &Given<'_>, shape: &Shape, kind: Kind, errors: &Errors) {
     let never = given.retry.get().is_some_and(|count| count.value == 0);
     if never {
         let message = |name: &str| {
-            format!("`retry = 0` makes one attempt, so `{name}` never applies; remove one of the two")
+            format!(
+                "`retry = 0` makes one attempt, so `{name}` never applies; remove one of the two"
+            )
         };
         given.backoff.refuse(&message("backoff"), errors);
         given.retry_if.refuse(&message("retry_if"), errors);
@@ -94,7 +101,10 @@ fn retries(given: &Given<'_>, shape: &Shape, kind: Kind, errors: &Errors) {
     }
     if !shape.output.is_result() {
         given.retry_if.refuse(
-            &format!("`retry_if` looks at an error and {} has none; return a `Result<…>`", kind.a()),
+            &format!(
+                "`retry_if` looks at an error and {} has none; return a `Result<…>`",
+                kind.a()
+            ),
             errors,
         );
     }
@@ -159,7 +169,7 @@ mod tests {
     }
 
     fn messages(tokens: proc_macro2::TokenStream, sig: &syn::Signature) -> Vec<String> {
-        let home = Home::Service { ty: parse_quote!(Ledger) };
+        let home = Home::Service { ty: Box::new(parse_quote!(Ledger)) };
         gather(|errors| {
             let arguments = Arguments::parse(tokens, errors);
             let shape = signature::check(sig, &home, Kind::Command, true, errors);
@@ -241,7 +251,10 @@ mod tests {
         );
         assert_eq!(
             messages(quote!(prefetch = 65536, retry = 4294967296), &parse_quote!(fn f())),
-            ["`retry` is at most 4294967295; write less", "`prefetch` is at most 65535; write less"]
+            [
+                "`retry` is at most 4294967295; write less",
+                "`prefetch` is at most 65535; write less"
+            ]
         );
     }
 }

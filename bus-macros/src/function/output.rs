@@ -12,15 +12,15 @@ pub(crate) enum Output {
     /// Nothing is written.
     Unit,
     /// A type that is not called `Result`.
-    Plain(Type),
+    Plain(Box<Type>),
     /// A type that is called `Result`.
     Result {
         /// The whole type.
-        ty: Type,
+        ty: Box<Type>,
         /// The value, where it is written.
-        ok: Option<Type>,
+        ok: Option<Box<Type>>,
         /// The error, where it is written.
-        err: Option<Type>,
+        err: Option<Box<Type>>,
     },
     /// A type that was refused.
     Wrong,
@@ -56,15 +56,17 @@ pub(crate) fn check(output: &ReturnType, kind: Kind, travels: bool, errors: &Err
 }
 
 fn read(ty: &Type) -> Output {
-    let ty = types::peel(ty).clone();
-    match types::arguments(&ty, "Result").as_deref() {
-        None => Output::Plain(ty),
-        Some([ok, err]) => {
-            Output::Result { ok: Some((*ok).clone()), err: Some((*err).clone()), ty }
-        }
-        Some([ok]) => Output::Result { ok: Some((*ok).clone()), err: None, ty },
-        Some(_) => Output::Result { ok: None, err: None, ty },
+    let ty = types::peel(ty);
+    let whole = Box::new(ty.clone());
+    let Some(arguments) = types::arguments(ty, "Result") else { return Output::Plain(whole) };
+    let mut arguments = match arguments.len() {
+        1 | 2 => arguments,
+        // What it means is for the type itself to say.
+        _ => Vec::new(),
     }
+    .into_iter()
+    .map(|argument| Box::new(argument.clone()));
+    Output::Result { ty: whole, ok: arguments.next(), err: arguments.next() }
 }
 
 /// The error of a command crosses threads.
@@ -134,7 +136,9 @@ mod tests {
         );
         assert_eq!(
             read(&parse_quote!(-> Option<&str>)).1,
-            ["a borrow cannot leave the function; return an owned value, such as `String` for `&str`"]
+            [
+                "a borrow cannot leave the function; return an owned value, such as `String` for `&str`"
+            ]
         );
     }
 }

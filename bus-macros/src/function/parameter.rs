@@ -63,7 +63,8 @@ impl Parameter {
 }
 
 /// Types of std that nobody takes for an alias of `State<T>` or `Context`.
-const PAYLOADS: &[&str] = &["String", "Vec", "Option", "Result", "Arc", "Box", "HashMap", "BTreeMap"];
+const PAYLOADS: &[&str] =
+    &["String", "Vec", "Option", "Result", "Arc", "Box", "HashMap", "BTreeMap"];
 
 /// Reads and checks the parameters `inputs`; `travels` tells whether they have to be read from
 /// bytes.
@@ -123,7 +124,10 @@ fn passing(ty: &Type, travels: bool, errors: &Errors) -> Passing {
     }
     match types::peel(&inner) {
         Type::TraitObject(object) => {
-            errors.at(object, "a trait object cannot be made anew where the handler runs; write the type itself");
+            errors.at(
+                object,
+                "a trait object cannot be made anew where the handler runs; write the type itself",
+            );
         }
         inner => types::check(inner, Position::Parameter, travels, errors),
     }
@@ -175,7 +179,7 @@ mod tests {
     use super::*;
     use crate::errors::testing::gather;
 
-    fn read(parameters: proc_macro2::TokenStream) -> (Vec<Parameter>, Vec<String>) {
+    fn read(parameters: &proc_macro2::TokenStream) -> (Vec<Parameter>, Vec<String>) {
         let sig: Signature = syn::parse_quote!(fn f(#parameters));
         gather(|errors| {
             let typed = sig.inputs.iter().filter_map(|input| match input {
@@ -186,24 +190,30 @@ mod tests {
         })
     }
 
-    fn names(parameters: proc_macro2::TokenStream) -> Vec<String> {
+    fn names(parameters: &proc_macro2::TokenStream) -> Vec<String> {
         read(parameters).0.iter().map(|parameter| parameter.name.to_string()).collect()
     }
 
-    fn messages(parameters: proc_macro2::TokenStream) -> Vec<String> {
+    fn messages(parameters: &proc_macro2::TokenStream) -> Vec<String> {
         read(parameters).1
     }
 
     #[test]
     fn parameters_keep_their_names() {
-        assert_eq!(names(quote!(a: u32, mut b: u32, _c: u32)), ["a", "b", "c"]);
-        assert_eq!(names(quote!(_: u32, (x, y): (u32, u32), r#type: u8)), ["arg0", "arg1", "r#type"]);
-        assert_eq!(names(quote!(x: u32, _x: u32, _self: u32, _0: u32)), ["x", "arg1", "arg2", "arg3"]);
+        assert_eq!(names(&quote!(a: u32, mut b: u32, _c: u32)), ["a", "b", "c"]);
+        assert_eq!(
+            names(&quote!(_: u32, (x, y): (u32, u32), r#type: u8)),
+            ["arg0", "arg1", "r#type"]
+        );
+        assert_eq!(
+            names(&quote!(x: u32, _x: u32, _self: u32, _0: u32)),
+            ["x", "arg1", "arg2", "arg3"]
+        );
     }
 
     #[test]
     fn what_the_bus_supplies_is_known_by_name() {
-        let (parameters, messages) = read(quote!(a: &str, c: &bus::Context, s: State<Db>));
+        let (parameters, messages) = read(&quote!(a: &str, c: &bus::Context, s: State<Db>));
         assert_eq!(messages, [""; 0]);
         let roles: Vec<_> = parameters.iter().map(|parameter| parameter.role).collect();
         assert_eq!(roles, [Role::Other, Role::Context, Role::State]);
@@ -212,23 +222,23 @@ mod tests {
     #[test]
     fn what_cannot_be_lent_is_refused() {
         assert_eq!(
-            messages(quote!(a: &mut u32)),
+            messages(&quote!(a: &mut u32)),
             ["what the bus hands to a handler is not lent mutably; take it by value or by `&`"]
         );
         assert_eq!(
-            messages(quote!(a: &'static str)),
+            messages(&quote!(a: &'static str)),
             ["what the bus lends to a handler ends with the call; write `&` without a lifetime"]
         );
         assert_eq!(
-            messages(quote!(s: &State<Db>)),
+            messages(&quote!(s: &State<Db>)),
             ["`State` is a cheap handle of its own; take it by value, as `State<T>`"]
         );
         assert_eq!(
-            messages(quote!(s: &dyn Display)),
+            messages(&quote!(s: &dyn Display)),
             ["a trait object cannot be made anew where the handler runs; write the type itself"]
         );
         assert_eq!(
-            messages(quote!(s: dyn Display)),
+            messages(&quote!(s: dyn Display)),
             ["a trait object has no size; write the type itself, or `Box` it"]
         );
     }
@@ -236,7 +246,7 @@ mod tests {
     #[test]
     fn a_parameter_is_not_conditional() {
         assert_eq!(
-            messages(quote!(#[cfg(unix)] a: u32)),
+            messages(&quote!(#[cfg(unix)] a: u32)),
             ["a parameter cannot be conditional, since callers pass it by position; \
               put the condition above the function"]
         );

@@ -1,6 +1,7 @@
 //! The rules of a handler's signature, whatever it handles.
 
 use proc_macro2::Span;
+use quote::ToTokens as _;
 use syn::visit_mut::{self, VisitMut};
 use syn::{FnArg, Receiver, ReceiverKind, Safety, Signature, Type, TypePath, parse_quote};
 
@@ -36,8 +37,15 @@ pub(crate) fn check(
         parameters: parameter::check(typed, travels, errors),
         output: output::check(&named.output, kind, travels, errors),
         list: sig.paren_token.span.join().resolved_at(Span::mixed_site()),
-        text: source::text(quote::ToTokens::to_token_stream(sig)),
+        text: text(sig),
     }
+}
+
+/// The signature as text, without the last comma of its list.
+fn text(sig: &Signature) -> String {
+    let mut sig = sig.clone();
+    sig.inputs.pop_punct();
+    source::text(sig.into_token_stream())
 }
 
 /// A handler is an ordinary function: the bus calls it without `unsafe`, and without types to
@@ -49,7 +57,10 @@ fn qualifiers(sig: &Signature, kind: Kind, errors: &Errors) {
     }
     match &sig.safety {
         Safety::Unsafe(token) => {
-            errors.at(token, format!("the bus cannot uphold what {a} asks of its caller; remove `unsafe`"));
+            errors.at(
+                token,
+                format!("the bus cannot uphold what {a} asks of its caller; remove `unsafe`"),
+            );
         }
         Safety::Safe(token) => errors.at(token, "`safe` belongs to foreign functions; remove it"),
         Safety::Default => {}
@@ -68,7 +79,10 @@ fn qualifiers(sig: &Signature, kind: Kind, errors: &Errors) {
         };
         errors.at(&sig.generics, message);
     } else if let Some(clause) = &sig.generics.where_clause {
-        errors.at(clause, format!("{a} is not generic, so it has nothing to bound; remove the clause"));
+        errors.at(
+            clause,
+            format!("{a} is not generic, so it has nothing to bound; remove the clause"),
+        );
     }
 }
 
@@ -82,7 +96,10 @@ fn receiver(sig: &Signature, home: &Home, kind: Kind, errors: &Errors) -> Access
     };
     let Receiver { self_token, kind: form, .. } = receiver;
     if kind == Kind::Init {
-        errors.at(self_token, "`#[init]` makes the state and has none yet; remove `self` and return `Self`");
+        errors.at(
+            self_token,
+            "`#[init]` makes the state and has none yet; remove `self` and return `Self`",
+        );
         return Access::Stateless;
     }
     if !home.is_service() {
@@ -100,7 +117,10 @@ fn receiver(sig: &Signature, home: &Home, kind: Kind, errors: &Errors) -> Access
         ReceiverKind::Reference(_, None, None) => Access::Shared,
         ReceiverKind::Reference(_, None, Some(_)) => Access::Exclusive,
         ReceiverKind::Reference(_, Some(lifetime), _) => {
-            errors.at(lifetime, "the state is lent for the call alone; write `&self` without a lifetime");
+            errors.at(
+                lifetime,
+                "the state is lent for the call alone; write `&self` without a lifetime",
+            );
             Access::Shared
         }
         _ => {
@@ -144,7 +164,7 @@ mod tests {
     }
 
     fn ledger() -> Home {
-        Home::Service { ty: parse_quote!(Ledger) }
+        Home::Service { ty: Box::new(parse_quote!(Ledger)) }
     }
 
     #[test]
@@ -211,13 +231,14 @@ mod tests {
 
     #[test]
     fn self_is_named_outside_of_its_block() {
-        let sig = parse_quote!(fn f(a: Vec<Self>, b: Self::Row) -> Result<Self, u32>);
+        let sig = parse_quote!(fn f(a: Vec<Self>, b: Self::Row,) -> Result<Self, u32>);
         let (shape, _) = gather(|errors| check(&sig, &ledger(), Kind::Command, true, errors));
         let types: Vec<_> = shape
             .parameters
             .iter()
-            .map(|parameter| source::text(quote::ToTokens::to_token_stream(&parameter.ty)))
+            .map(|parameter| source::text(parameter.ty.to_token_stream()))
             .collect();
         assert_eq!(types, ["Vec<Ledger>", "<Ledger>::Row"]);
+        assert_eq!(shape.text, "fn f(a: Vec<Self>, b: Self::Row) -> Result<Self, u32>");
     }
 }

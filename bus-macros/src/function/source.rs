@@ -40,10 +40,6 @@ fn write(tokens: TokenStream, text: &mut String, before: &mut Before) {
                 text.push_str(open);
                 *before = Before::Start;
                 write(group.stream(), text, before);
-                // A list's last comma says nothing.
-                if text.ends_with(',') && open == "(" && group.stream().into_iter().count() > 2 {
-                    text.pop();
-                }
                 text.push_str(close);
                 *before = Before::Word;
             }
@@ -52,8 +48,10 @@ fn write(tokens: TokenStream, text: &mut String, before: &mut Before) {
                 if *before != Before::Start {
                     text.push(' ');
                 }
-                text.push_str(&word.to_string());
-                *before = Before::Word;
+                let word = word.to_string();
+                text.push_str(&word);
+                let stands_alone = matches!(&*word, "as" | "dyn" | "for" | "impl" | "mut");
+                *before = if stands_alone { Before::Spaced } else { Before::Word };
             }
         }
     }
@@ -64,12 +62,10 @@ fn punctuation(c: char, spacing: Spacing, text: &mut String, before: &mut Before
     let arrow = (matches!(c, '-' | '=') && spacing == Spacing::Joint)
         || (c == '>' && text.ends_with(['-', '=']));
     let (space, next) = match c {
-        ',' | ';' => (false, Before::Spaced),
         ':' if joins_path => (*before == Before::Spaced, Before::Start),
-        ':' => (false, Before::Spaced),
+        ':' | ',' | ';' => (false, Before::Spaced),
         '-' | '=' if arrow => (true, Before::Start),
         '>' if arrow => (false, Before::Spaced),
-        '<' => (*before == Before::Spaced, Before::Start),
         '>' => (false, Before::Word),
         '=' | '+' | '|' => (true, Before::Spaced),
         '&' | '*' | '\'' | '#' | '!' => (*before != Before::Start, Before::Start),
@@ -94,16 +90,10 @@ mod tests {
             "fn g(db: State<Db>, ctx: &Context, x: ::std::option::Option<[u8; 4]>)",
             "fn h(f: Box<dyn Fn(&str) -> u32 + Send + 'static>)",
             "fn i(x: <T as Trait>::Out) -> Vec<Vec<u32>>",
-            "fn j(x: (u32,))",
+            "fn j(x: (Vec<u32>,), y: &mut [T], z: <T as ::a::B>::C)",
         ] {
             let tokens: TokenStream = source.parse().expect("it is Rust");
             assert_eq!(text(tokens), source);
         }
-    }
-
-    #[test]
-    fn the_last_comma_of_a_list_is_left_out() {
-        let tokens: TokenStream = "fn f(\n    a: u32,\n    b: u32,\n)".parse().expect("it is Rust");
-        assert_eq!(text(tokens), "fn f(a: u32, b: u32)");
     }
 }

@@ -74,7 +74,9 @@ impl<'ast> Visit<'ast> for Owned<'_> {
         self.errors.at(
             impl_trait,
             match self.position {
-                Position::Output if is_future => "the future has no name; write `async fn` and its output",
+                Position::Output if is_future => {
+                    "the future has no name; write `async fn` and its output"
+                }
                 _ => "`impl Trait` names no type; write the type itself",
             },
         );
@@ -147,7 +149,11 @@ mod tests {
 
     #[test]
     fn borrows_inside_types_are_refused() {
-        for ty in [parse_quote!(Option<&str>), parse_quote!((u32, &[u8])), parse_quote!(Vec<&'static str>)] {
+        for ty in [
+            parse_quote!(Option<&str>),
+            parse_quote!((u32, &[u8])),
+            parse_quote!(Vec<&'static str>),
+        ] {
             assert_eq!(
                 messages(&ty, Position::Parameter, true),
                 ["a borrow inside a type cannot be made anew where the handler runs; \
@@ -156,23 +162,33 @@ mod tests {
         }
         assert_eq!(
             messages(&parse_quote!(&str), Position::Output, true),
-            ["a borrow cannot leave the function; return an owned value, such as `String` for `&str`"]
+            [
+                "a borrow cannot leave the function; return an owned value, such as `String` for `&str`"
+            ]
         );
         assert_eq!(
             messages(&parse_quote!(Cow<'_, str>), Position::Output, false),
-            ["a type that borrows cannot be made anew where it is needed; use `'static`, or a type that owns"]
+            [
+                "a type that borrows cannot be made anew where it is needed; use `'static`, or a type that owns"
+            ]
         );
     }
 
     #[test]
     fn static_borrows_stay_in_the_process() {
-        assert_eq!(messages(&parse_quote!(Option<&'static str>), Position::Parameter, false), [""; 0]);
+        assert_eq!(
+            messages(&parse_quote!(Option<&'static str>), Position::Parameter, false),
+            [""; 0]
+        );
         assert_eq!(messages(&parse_quote!(Cow<'static, str>), Position::Output, true), [""; 0]);
     }
 
     #[test]
     fn callbacks_may_borrow_in_their_own_calls() {
-        assert_eq!(messages(&parse_quote!(Box<dyn Fn(&str) -> &str + Send>), Position::Parameter, false), [""; 0]);
+        assert_eq!(
+            messages(&parse_quote!(Box<dyn Fn(&str) -> &str + Send>), Position::Parameter, false),
+            [""; 0]
+        );
         assert_eq!(messages(&parse_quote!(fn(&str)), Position::Parameter, false), [""; 0]);
     }
 

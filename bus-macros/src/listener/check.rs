@@ -68,7 +68,11 @@ fn given(arguments: &Arguments) -> Given<'_> {
 /// What it hears: a pattern, the constant of an event, or nothing but its payload's type.
 fn source<'a>(bare: &'a [Expr], errors: &Errors) -> Source<'a> {
     let Some((first, others)) = bare.split_first() else { return Source::Payload };
-    args::refuse_bare(others, "a listener hears one pattern or one event; write a second listener", errors);
+    args::refuse_bare(
+        others,
+        "a listener hears one pattern or one event; write a second listener",
+        errors,
+    );
     match first {
         Expr::Lit(ExprLit { lit: Lit::Str(pattern), .. }) => {
             names::check(pattern, names::pattern, errors);
@@ -102,13 +106,12 @@ fn payload(source: Source<'_>, shape: &Shape, has_payload: bool, errors: &Errors
         _ => {}
     }
     let mut parameters = shape.parameters.iter();
-    if let Some(first) = parameters.next() {
-        if let Passing::Lent(ty) = &first.passing
-            && has_payload
-            && types::arguments(ty, "Arc").is_some()
-        {
-            errors.at(&first.ty, "an `Arc` is a borrow already; take `Arc<T>`, or `&T`");
-        }
+    if let Some(first) = parameters.next()
+        && has_payload
+        && let Passing::Lent(ty) = &first.passing
+        && types::arguments(ty, "Arc").is_some()
+    {
+        errors.at(&first.ty, "an `Arc` is a borrow already; take `Arc<T>`, or `&T`");
     }
     for further in parameters.filter(|further| !further.may_be_injected()) {
         errors.at(

@@ -4,8 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote_spanned};
 
 use super::{Listener, Source};
-use crate::command::expand::probe;
-use crate::function::expand::{self, Service};
+use crate::function::expand::{self, Service, probe};
 use crate::function::{Output, Parameter, Passing, parameter};
 use crate::root::{at, code, respan};
 
@@ -138,8 +137,9 @@ fn outcome(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
         Output::Unit | Output::Wrong => at(&listener.shape.name),
     };
     let p = respan(p, span);
-    match listener.options.retry_if {
-        Some(retry_if) => quote_spanned!(span=> #p::outcome_if(#returned, #retry_if)),
-        None => quote_spanned!(span=> #p::IntoOutcome::outcome(#returned)),
+    if let Some(retry_if) = listener.options.retry_if {
+        quote_spanned!(span=> #p::outcome_if(#returned, #retry_if))
+    } else {
+        quote_spanned!(span=> #p::IntoOutcome::outcome(#returned))
     }
 }

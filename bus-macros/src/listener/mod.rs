@@ -3,6 +3,8 @@
 pub(crate) mod check;
 pub(crate) mod expand;
 pub(crate) mod parse;
+#[cfg(test)]
+mod tests;
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -51,10 +53,10 @@ impl Listener<'_> {
 }
 
 /// Expands `#[listener(arguments)] item`.
-pub(crate) fn macro_(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let errors = Errors::new();
     let arguments = parse::Arguments::parse(arguments, &errors);
-    let Some(function) = errors.ok(Function::read(item.clone(), Kind::Listener)) else {
+    let Some(function) = errors.ok(Function::read(item, Kind::Listener)) else {
         let errors = errors.into_compile_errors();
         return quote!(#item #errors);
     };

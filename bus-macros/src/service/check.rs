@@ -19,7 +19,7 @@ pub(crate) fn check<'a>(
     errors: &Errors,
 ) -> Service<'a> {
     header(block, errors);
-    let home = Home::Service { ty: (*block.self_ty).clone() };
+    let home = Home::Service { ty: block.self_ty.clone() };
     let root = Root::new(&arguments.root);
     let mut service = Service {
         root: root.clone(),
@@ -47,9 +47,15 @@ pub(crate) fn check<'a>(
                 listener.root = listener.root.or(root.clone());
                 service.handlers.push(Handler::Listener(listener));
             }
-            Role::Init => once(&mut service.init, lifecycle(function, &home, Kind::Init, errors), errors),
+            Role::Init => {
+                once(&mut service.init, lifecycle(function, &home, Kind::Init, errors), errors);
+            }
             Role::Shutdown => {
-                once(&mut service.shutdown, lifecycle(function, &home, Kind::Shutdown, errors), errors);
+                once(
+                    &mut service.shutdown,
+                    lifecycle(function, &home, Kind::Shutdown, errors),
+                    errors,
+                );
             }
         }
     }
@@ -103,7 +109,10 @@ fn name<'a>(bare: &'a [Expr], errors: &Errors) -> Option<&'a LitStr> {
 fn keeps_on_panic(arguments: &Arguments, errors: &Errors) -> bool {
     let Some(word) = arguments.on_panic.get() else { return false };
     if word != "keep" && word != "rebuild" {
-        errors.at(word, format!("`{word}` is nothing to do after a panic; write `keep` or `rebuild`"));
+        errors.at(
+            word,
+            format!("`{word}` is nothing to do after a panic; write `keep` or `rebuild`"),
+        );
     }
     word == "keep"
 }
@@ -126,7 +135,10 @@ fn lifecycle(function: &Function, home: &Home, kind: Kind, errors: &Errors) -> S
     for condition in attrs::conditions(&function.attrs) {
         errors.at(
             condition,
-            format!("{} is part of its service at all times; put the condition into its body", kind.a()),
+            format!(
+                "{} is part of its service at all times; put the condition into its body",
+                kind.a()
+            ),
         );
     }
     shape

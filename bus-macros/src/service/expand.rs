@@ -13,8 +13,8 @@ use crate::{command, listener};
 pub(crate) fn expand(service: &Service<'_>) -> TokenStream {
     let p = &service.root.private();
     let Service { conditions, ty, type_name, .. } = service;
-    let handles = commands(service).map(command::expand::handle);
-    let handlers = service.handlers.iter().map(|handler| match handler {
+    let handles = commands(service).map(command::handle::handle);
+    let registrations = service.handlers.iter().map(|handler| match handler {
         Handler::Command(command) => command::expand::registration(command),
         Handler::Listener(listener) => listener::expand::expand(listener),
     });
@@ -22,7 +22,8 @@ pub(crate) fn expand(service: &Service<'_>) -> TokenStream {
     let name = expand::option(service.name);
     let place = expand::place(p, service.span);
     let init = init(p, service);
-    let shutdown = expand::option(service.shutdown.as_ref().map(|shape| shutdown(p, service, shape)));
+    let shutdown =
+        expand::option(service.shutdown.as_ref().map(|shape| shutdown(p, service, shape)));
     let on_panic = if service.keeps_on_panic { code!(Keep) } else { code!(Rebuild) };
     let needs = needs(p, service);
     let submit = expand::submit(p, &code!(Service(&#descriptor)));
@@ -47,19 +48,17 @@ pub(crate) fn expand(service: &Service<'_>) -> TokenStream {
                 const SERVICE: &'static #p::ServiceDescriptor = &#descriptor;
             }
             #submit
-            #(#handlers)*
+            #(#registrations)*
         };
     }
 }
 
 /// The handles of a wrong service, so that the callers of its commands are not reported as well.
 pub(crate) fn fallback(service: &Service<'_>) -> TokenStream {
-    commands(service).map(command::expand::fallback).collect()
+    commands(service).map(command::handle::fallback).collect()
 }
 
-fn commands<'s>(
-    service: &'s Service<'_>,
-) -> impl Iterator<Item = &'s command::Command<'s>> {
+fn commands<'s>(service: &'s Service<'_>) -> impl Iterator<Item = &'s command::Command<'s>> {
     service.handlers.iter().filter_map(|handler| match handler {
         Handler::Command(command) => Some(command),
         Handler::Listener(_) => None,
@@ -82,9 +81,9 @@ fn init(p: &TokenStream, service: &Service<'_>) -> TokenStream {
     let call = call(p, service, shape, None);
     let output = match &shape.output {
         Output::Plain(ty) | Output::Result { ty, .. } => ty.clone(),
-        Output::Unit | Output::Wrong => ty.clone(),
+        Output::Unit | Output::Wrong => Box::new(ty.clone()),
     };
-    let fallible = command::expand::probe(p, "NotFallible", "FALLIBLE", &code!(#output));
+    let fallible = expand::probe(p, "NotFallible", "FALLIBLE", &code!(#output));
     let span = at(&output);
     let q = respan(p, span);
     let made = code!(__made);

@@ -6,6 +6,8 @@
 pub(crate) mod check;
 pub(crate) mod expand;
 pub(crate) mod parse;
+#[cfg(test)]
+mod tests;
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
@@ -44,10 +46,10 @@ pub(crate) enum Handler<'a> {
 }
 
 /// Expands `#[service(arguments)] item`.
-pub(crate) fn macro_(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let errors = Errors::new();
     let arguments = parse::Arguments::parse(arguments, &errors);
-    let Some(mut block) = errors.ok(parse::read(item.clone())) else {
+    let Some(mut block) = errors.ok(parse::read(item)) else {
         let errors = errors.into_compile_errors();
         return quote!(#item #errors);
     };

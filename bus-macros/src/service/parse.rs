@@ -38,8 +38,8 @@ pub(crate) enum Role {
 const KINDS: [Kind; 4] = [Kind::Command, Kind::Listener, Kind::Init, Kind::Shutdown];
 
 /// Reads an impl block.
-pub(crate) fn read(item: TokenStream) -> syn::Result<ItemImpl> {
-    syn::parse2(item.clone()).map_err(|error| match syn::parse2::<syn::Item>(item) {
+pub(crate) fn read(item: &TokenStream) -> syn::Result<ItemImpl> {
+    syn::parse2(item.clone()).map_err(|error| match syn::parse2::<syn::Item>(item.clone()) {
         Ok(item) => syn::Error::new_spanned(
             head(&item),
             "`#[service]` stands above an `impl` block; move it there, \
@@ -71,7 +71,10 @@ fn role(method: &mut ImplItemFn, errors: &Errors) -> Option<Method> {
     for (_, surplus) in ours {
         errors.at(
             surplus.path(),
-            format!("a method is one thing to the bus and this one is {}; keep one attribute", kind.a()),
+            format!(
+                "a method is one thing to the bus and this one is {}; keep one attribute",
+                kind.a()
+            ),
         );
     }
     let arguments = errors.ok(attrs::arguments(&attr)).unwrap_or_default();
@@ -81,7 +84,10 @@ fn role(method: &mut ImplItemFn, errors: &Errors) -> Option<Method> {
         Kind::Init | Kind::Shutdown => {
             if !arguments.is_empty() {
                 let name = kind.attribute();
-                errors.at(arguments, format!("`#[{name}]` takes no arguments; write `#[{name}]` alone"));
+                errors.at(
+                    arguments,
+                    format!("`#[{name}]` takes no arguments; write `#[{name}]` alone"),
+                );
             }
             if kind == Kind::Init { Role::Init } else { Role::Shutdown }
         }

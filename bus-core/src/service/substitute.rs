@@ -1,0 +1,102 @@
+//! A substitute: it consumes the mailbox of a service without state while a handler on the service's
+//! own thread waits.
+//!
+//! It runs synchronous handlers, under the service's turn, and hands asynchronous ones to the
+//! service's own thread, whose executor goes on. Its work is over once the mailbox is empty or the
+//! own thread is back. If one of its handlers waits in its turn, the next substitute takes over.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use super::{Entry, Service, stand};
+use crate::bus::Bus;
+use crate::delivery::Delivery;
+use crate::handler::Instance;
+use crate::park;
+
+pub(super) struct Substitute {
+    bus: Bus,
+    service: Arc<Service>,
+    queue: RefCell<VecDeque<Delivery>>,
+    consumes: Cell<bool>,
+}
+
+/// Starts the substitute that the mailbox of `service` has appointed.
+pub(crate) fn spawn(bus: &Bus, service: &Arc<Service>) {
+    let (own_bus, own_service) = (bus.clone(), service.clone());
+    let spawned = std::thread::Builder::new()
+        .name(service.name.to_string())
+        .spawn(move || serve(own_bus, own_service));
+    if let Err(error) = spawned {
+        let service_name = &*service.name;
+        tracing::error!(service = service_name, %error, "no thread for a substitute; work waits");
+        service.mailbox.dismiss();
+    }
+}
+
+fn serve(bus: Bus, service: Arc<Service>) {
+    let runtime = bus.runtime();
+    let _inside = runtime.enter();
+    let substitute =
+        Rc::new(Substitute { bus, service, queue: RefCell::default(), consumes: Cell::new(true) });
+    let _standing = stand::substitute(&substitute);
+    substitute.run();
+    substitute.service.mailbox.leave();
+}
+
+impl Substitute {
+    fn run(&self) {
+        while self.consumes.get() {
+            let batch = self.service.mailbox.take_as_substitute();
+            if batch.is_empty() {
+                self.consumes.set(false);
+                return;
+            }
+            self.queue.borrow_mut().extend(batch.into_iter().flat_map(Entry::deliveries));
+            while let Some(delivery) = self.next() {
+                if delivery.binding.code.is_async() {
+                    self.service.hand_over(delivery);
+                    continue;
+                }
+                self.service.turn.acquire();
+                delivery.serve(&self.bus, &Instance::NONE);
+                self.service.turn.release();
+            }
+        }
+    }
+
+    /// The next delivery; nothing once the service's own thread is back.
+    fn next(&self) -> Option<Delivery> {
+        if self.consumes.get() && self.service.mailbox.is_recalled() {
+            self.give_up();
+        }
+        self.queue.borrow_mut().pop_front()
+    }
+
+    fn give_up(&self) {
+        self.consumes.set(false);
+        let rest = self.queue.take().into_iter().map(Entry::One).collect();
+        if self.service.mailbox.give_up(rest) {
+            spawn(&self.bus, &self.service);
+        }
+    }
+
+    /// Waits in the middle of a handler: the turn and the mailbox are for others meanwhile.
+    pub(super) fn wait<T>(
+        &self,
+        deadline: Option<Instant>,
+        poll: &mut dyn FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        if self.consumes.get() {
+            self.give_up();
+        }
+        self.service.turn.release();
+        let output = park::until(deadline, poll);
+        self.service.turn.acquire();
+        output
+    }
+}

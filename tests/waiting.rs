@@ -1,0 +1,320 @@
+//! Waiting inside of handlers: a service never starves, and never runs two handlers at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bus::prelude::*;
+
+mod nested {
+    use super::*;
+
+    #[command]
+    fn depth(left: u32) -> Result<u32, String> {
+        if left == 0 {
+            return Ok(0);
+        }
+        Ok(1 + depth::execute(left - 1).wait().map_err(|error| error.to_string())?)
+    }
+
+    /// Waits through two services in turn.
+    #[command(service = "nested_other")]
+    fn zigzag(left: u32) -> Result<u32, String> {
+        if left == 0 {
+            return Ok(0);
+        }
+        Ok(1 + zag::execute(left - 1).wait().map_err(|error| error.to_string())?)
+    }
+
+    #[command]
+    fn zag(left: u32) -> Result<u32, String> {
+        if left == 0 {
+            return Ok(0);
+        }
+        Ok(1 + zigzag::execute(left - 1).wait().map_err(|error| error.to_string())?)
+    }
+}
+
+fn start(services: &[&str]) -> bus::Running {
+    bus::builder().services(services.iter().copied()).state(Busy::default()).build().unwrap()
+}
+
+#[test]
+fn a_thousand_nested_waits_through_one_service_finish() {
+    let bus = start(&["nested"]);
+    assert_eq!(nested::depth::on(&bus).execute(1_000).wait(), Ok(1_000));
+}
+
+#[test]
+fn a_thousand_nested_waits_through_two_services_finish() {
+    let bus = start(&["nested", "nested_other"]);
+    assert_eq!(nested::zigzag::on(&bus).execute(1_000).wait(), Ok(1_000));
+}
+
+#[test]
+fn too_many_waiting_handlers_are_a_typed_error() {
+    let bus = start(&["nested"]);
+    let error = nested::depth::on(&bus).execute(1_100).wait().unwrap_err();
+    assert!(error.to_string().contains("1,024 handlers wait"), "{error}");
+    assert_eq!(nested::depth::on(&bus).execute(10).wait(), Ok(10));
+}
+
+/// Whether a handler of the service `turns` is running.
+#[derive(Clone, Default)]
+struct Busy(Arc<AtomicBool>, Arc<AtomicUsize>);
+
+impl Busy {
+    fn enter(&self) {
+        assert!(!self.0.swap(true, Ordering::SeqCst), "two handlers of one service run at once");
+        self.1.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn leave(&self) {
+        assert!(self.0.swap(false, Ordering::SeqCst));
+    }
+
+    fn work(&self) {
+        self.enter();
+        std::hint::black_box((0..500).sum::<u64>());
+        std::thread::yield_now();
+        self.leave();
+    }
+}
+
+mod turns {
+    use super::*;
+
+    #[command]
+    fn outer(rounds: u32, busy: State<Busy>) -> u32 {
+        for round in 0..rounds {
+            busy.work();
+            assert_eq!(helper::execute(round).wait(), Ok(round));
+            busy.work();
+        }
+        rounds
+    }
+
+    #[command]
+    async fn patient(rounds: u32, busy: State<Busy>) -> u32 {
+        for round in 0..rounds {
+            busy.work();
+            assert_eq!(helper::execute(round).await, Ok(round));
+            busy.work();
+        }
+        rounds
+    }
+
+    #[command]
+    fn short(busy: State<Busy>) {
+        busy.work();
+    }
+
+    #[command(service = "turns_helper")]
+    fn helper(round: u32) -> u32 {
+        round
+    }
+}
+
+#[test]
+fn one_after_another_holds_while_handlers_wait() {
+    let bus = start(&["turns", "turns_helper"]);
+    let outer: Vec<_> = (0..20).map(|_| turns::outer::on(&bus).execute(20)).collect();
+    let patient: Vec<_> = (0..20).map(|_| turns::patient::on(&bus).execute(20)).collect();
+    let short: Vec<_> = (0..200).map(|_| turns::short::on(&bus).execute()).collect();
+    for promise in outer.into_iter().chain(patient) {
+        assert_eq!(promise.wait(), Ok(20));
+    }
+    for promise in short {
+        assert_eq!(promise.wait(), Ok(()));
+    }
+}
+
+mod circle {
+    use super::*;
+
+    /// Three services that hold their state while they call the next one.
+    #[derive(Default)]
+    pub(crate) struct First;
+    #[derive(Default)]
+    pub(crate) struct Second;
+    #[derive(Default)]
+    pub(crate) struct Third;
+
+    fn next(promise: Promise<u32, String>) -> Result<u32, String> {
+        match promise.wait() {
+            Ok(hops) => Ok(hops + 1),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[service("first")]
+    impl First {
+        #[command]
+        fn first(&mut self, hops: u32) -> Result<u32, String> {
+            if hops == 0 { Ok(0) } else { next(second::execute(hops - 1)) }
+        }
+
+        #[command]
+        fn own(&mut self) -> Result<u32, String> {
+            next(first::execute(0))
+        }
+
+        #[command]
+        async fn own_later(&mut self) -> Result<u32, String> {
+            first::execute(0).await.map_err(|error| error.to_string())
+        }
+
+        #[command]
+        fn tell(&mut self) -> Result<(), String> {
+            let outcomes = Told { hops: 0 }.fire().handled().wait();
+            outcomes.map(drop).map_err(|error| format!("{:?}: {error}", error.kind()))
+        }
+
+        #[listener]
+        fn told(&mut self, _told: &Told) {}
+    }
+
+    #[event(exchange = "waiting", key = "told")]
+    pub(crate) struct Told {
+        pub(crate) hops: u32,
+    }
+
+    #[service("second")]
+    impl Second {
+        #[command]
+        fn second(&mut self, hops: u32) -> Result<u32, String> {
+            if hops == 0 { Ok(0) } else { next(third::execute(hops - 1)) }
+        }
+
+        /// Calls back to who called.
+        #[command]
+        fn back(&mut self, hops: u32) -> Result<u32, String> {
+            if hops == 0 { Ok(0) } else { next(first::execute(hops - 1)) }
+        }
+    }
+
+    #[service("third")]
+    impl Third {
+        #[command]
+        fn third(&mut self, hops: u32) -> Result<u32, String> {
+            if hops == 0 { Ok(0) } else { next(first::execute(hops - 1)) }
+        }
+    }
+}
+
+#[test]
+fn a_circle_of_three_that_hold_their_state_is_a_deadlock_at_once() {
+    let bus = start(&["first", "second", "third"]);
+    for _ in 0..50 {
+        let error = circle::first::on(&bus).execute(3).wait().unwrap_err().to_string();
+        // Whoever closes the circle names it from itself.
+        let circle = ["first", "second", "third", "first", "second", "third"];
+        let named = |from: usize| circle[from..from + 4].join(" waits for ");
+        let expected = |from| format!("waiting would never end: {}", named(from));
+        assert!((0..3).any(|from| error == expected(from)), "{error}");
+    }
+    // Everybody is well again.
+    assert_eq!(circle::first::on(&bus).execute(2).wait(), Ok(2));
+}
+
+#[test]
+fn a_service_that_holds_its_state_and_waits_for_itself_is_a_deadlock_at_once() {
+    let bus = start(&["first"]);
+    let deadlock = "waiting would never end: first waits for first";
+    let error = circle::own::on(&bus).execute().wait().unwrap_err();
+    assert_eq!(error.to_string(), deadlock);
+    let error = circle::own_later::on(&bus).execute().wait().unwrap_err();
+    assert_eq!(error.to_string(), deadlock);
+    let error = circle::tell::on(&bus).execute().wait().unwrap_err();
+    assert_eq!(error.to_string(), format!("Deadlock: {deadlock}"));
+}
+
+mod meeting {
+    use super::*;
+
+    /// Waits until the asynchronous handler of the same service has run.
+    #[command]
+    fn wait_for_news() -> u32 {
+        answer::execute().wait().unwrap_or(0)
+    }
+
+    #[command]
+    async fn answer() -> u32 {
+        helper::execute().await.unwrap_or(0) + 1
+    }
+
+    #[command]
+    fn helper() -> u32 {
+        41
+    }
+}
+
+#[test]
+fn asynchronous_handlers_of_a_waiting_service_go_on() {
+    let bus = start(&["meeting"]);
+    assert_eq!(meeting::wait_for_news::on(&bus).execute().wait(), Ok(42));
+}
+
+mod shared {
+    use super::*;
+
+    #[derive(Default)]
+    pub(crate) struct Books {
+        entries: u32,
+    }
+
+    #[service("books")]
+    impl Books {
+        /// Borrows the state while it asks another service, which asks back.
+        #[command]
+        fn report(&self) -> Result<u32, String> {
+            let asked = ask::execute().wait().map_err(|error| error.to_string())?;
+            Ok(asked + self.entries)
+        }
+
+        #[command]
+        async fn report_later(&self) -> Result<u32, String> {
+            let asked = ask::execute().await.map_err(|error| error.to_string())?;
+            Ok(asked + self.entries)
+        }
+
+        #[command]
+        fn count(&self) -> u32 {
+            self.entries
+        }
+
+        #[command]
+        fn enter(&mut self) -> u32 {
+            self.entries += 1;
+            self.entries
+        }
+    }
+
+    #[command(service = "clerk")]
+    fn ask() -> u32 {
+        count::execute().wait().unwrap_or(99)
+    }
+}
+
+#[test]
+fn a_handler_that_borrows_the_state_may_be_asked_back_while_it_waits() {
+    let bus = start(&["books", "clerk"]);
+    assert_eq!(shared::report::on(&bus).execute().wait(), Ok(0));
+    assert_eq!(shared::report_later::on(&bus).execute().wait(), Ok(0));
+}
+
+#[test]
+fn a_pending_exclusive_handler_does_not_stop_what_the_others_wait_for() {
+    let bus = start(&["books", "clerk"]);
+    for round in 0..200 {
+        let reports = [
+            shared::report::on(&bus).execute(),
+            shared::report_later::on(&bus).execute(),
+            shared::report_later::on(&bus).execute(),
+        ];
+        let entered = shared::enter::on(&bus).execute();
+        for report in reports {
+            assert!(report.wait().is_ok());
+        }
+        assert_eq!(entered.wait(), Ok(round + 1));
+    }
+}

@@ -1,0 +1,102 @@
+//! What must pass: each step is one cargo command.
+//!
+//! All steps share the target folder and the `dev` profile, so that each builds only what the ones
+//! before it did not. The cheap ones come first.
+
+use std::fmt;
+
+/// One cargo command that must succeed.
+pub(crate) struct Step {
+    /// Its name on the command line.
+    pub(crate) name: &'static str,
+    /// What it makes sure of.
+    pub(crate) about: &'static str,
+    /// What is set in its environment.
+    pub(crate) env: &'static [(&'static str, &'static str)],
+    /// The arguments of cargo.
+    pub(crate) args: &'static [&'static str],
+}
+
+/// Every step, in the order in which they run.
+pub(crate) const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        about: "the sources are formatted",
+        env: &[],
+        args: &["fmt", "--all", "--check"],
+    },
+    Step {
+        name: "clippy",
+        about: "no lint warns, in any target",
+        env: &[],
+        args: &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"],
+    },
+    Step {
+        name: "clippy-tokio",
+        about: "no lint warns with the feature `tokio`",
+        env: &[],
+        args: &[
+            "clippy",
+            "--package=autobus",
+            "--package=autobus-core",
+            "--all-targets",
+            "--features=tokio",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+    },
+    // Before the tests, which run them: `--tests` alone would not build them.
+    Step {
+        name: "examples",
+        about: "the examples build",
+        env: &[],
+        args: &["build", "--workspace", "--examples"],
+    },
+    Step {
+        name: "tests",
+        about: "unit and integration tests pass, those that run the examples among them",
+        env: &[],
+        args: &["test", "--workspace", "--lib", "--bins", "--tests"],
+    },
+    Step {
+        name: "doctests",
+        about: "the code in the documentation and the README runs",
+        env: &[],
+        args: &["test", "--workspace", "--doc"],
+    },
+    Step {
+        name: "docs",
+        about: "the documentation builds without a warning",
+        env: &[("RUSTDOCFLAGS", "-D warnings")],
+        args: &["doc", "--workspace", "--no-deps"],
+    },
+    Step {
+        name: "no-features",
+        about: "all of it passes without default features",
+        env: &[],
+        args: &["test", "--package=autobus", "--package=autobus-core", "--no-default-features"],
+    },
+    Step {
+        name: "tokio",
+        about: "all of it passes with the feature `tokio` alone",
+        env: &[],
+        args: &[
+            "test",
+            "--package=autobus",
+            "--package=autobus-core",
+            "--no-default-features",
+            "--features=tokio",
+        ],
+    },
+];
+
+/// The step's command line, as a shell takes it.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (variable, value) in self.env {
+            write!(f, "{variable}='{value}' ")?;
+        }
+        write!(f, "cargo {}", self.args.join(" "))
+    }
+}
