@@ -571,6 +571,46 @@ mod contracts {
         }
     }
 
+    /// What the caller knows of a route.
+    #[bus::payload]
+    #[derive(Debug, PartialEq)]
+    pub(crate) struct Leg {
+        pub(crate) from: String,
+    }
+
+    #[command]
+    pub(crate) fn plan(leg: Leg) -> Result<Leg, Vec<u32>>;
+
+    pub(crate) mod planner {
+        use super::*;
+        bus::service_name!("contracts.planner");
+
+        /// What the server knows of it.
+        #[bus::payload]
+        #[derive(Debug, PartialEq)]
+        pub(crate) struct Leg {
+            pub(crate) from: Option<String>,
+        }
+
+        #[command("contracts.plan")]
+        fn plan_here(leg: Leg) -> Result<Leg, [u32; 2]> {
+            leg.from
+                .filter(|from| !from.is_empty())
+                .map(|from| Leg { from: Some(from) })
+                .ok_or([1, 2])
+        }
+    }
+
+    #[test]
+    fn an_implementation_with_types_of_its_own_is_reached_through_the_codec() {
+        let bus = bus::builder().services(["contracts.planner"]).build().unwrap();
+        let from = |from: &str| plan::on(&bus).execute(Leg { from: from.to_owned() });
+        assert_eq!(from("Ulm").wait(), Ok(Leg { from: "Ulm".to_owned() }));
+        assert_eq!(from("").wait(), Err(ExecuteError::Handler(vec![1, 2])));
+        let task = plan::on(&bus).dispatch(Leg { from: "Ulm".to_owned() });
+        assert_eq!(task.wait().unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+
     #[test]
     fn a_contract_that_nobody_serves_is_not_found() {
         let bus = bus::builder().services(["contracts.server"]).build().unwrap();

@@ -271,8 +271,19 @@ impl<E> ExecuteError<E> {
 
     /// The same error with the handler's own error converted.
     pub fn map_handler<F>(self, convert: impl FnOnce(E) -> F) -> ExecuteError<F> {
+        self.read_handler(|error| Ok(convert(error)))
+    }
+
+    /// The same error with the handler's own error read; where that fails, its text remains.
+    pub(crate) fn read_handler<F>(
+        self,
+        read: impl FnOnce(E) -> Result<F, String>,
+    ) -> ExecuteError<F> {
         match self {
-            Self::Handler(error) => ExecuteError::Handler(convert(error)),
+            Self::Handler(error) => match read(error) {
+                Ok(error) => ExecuteError::Handler(error),
+                Err(text) => ExecuteError::Remote(text),
+            },
             Self::Remote(text) => ExecuteError::Remote(text),
             Self::NotFound(name) => ExecuteError::NotFound(name),
             Self::Timeout => ExecuteError::Timeout,
