@@ -219,7 +219,7 @@ impl Bus {
             return;
         }
         let bus = Arc::downgrade(&self.0);
-        self.clock().at(self.clock().now() + wait, move || {
+        self.clock().at(self.clock().after(wait), move || {
             if let Some(shared) = bus.upgrade() {
                 Self(shared).retry_now(number);
             }
@@ -227,10 +227,13 @@ impl Bus {
     }
 
     fn retry_now(&self, number: u64) {
-        let Some(delivery) = self.retries().waiting.remove(&number) else {
-            return;
+        // In one step, so that who looks for it meanwhile finds it here or there.
+        let refused = {
+            let mut retries = self.retries();
+            let delivery = retries.waiting.remove(&number);
+            delivery.and_then(|delivery| delivery.enqueue(self).err())
         };
-        if let Err(delivery) = delivery.enqueue(self) {
+        if let Some(delivery) = refused {
             delivery.die(self, Failure::internal("the bus stopped before the next attempt"));
         }
     }

@@ -61,20 +61,32 @@ impl<E: 'static> Errors<E> {
         let value = self.encode.and_then(|encode| encode(error).ok());
         Failure::error(text, retry).with_value(value)
     }
+
+    /// The error that a failure was made of, if it can be read; else the text.
+    pub(crate) fn read(&self, failure: &Failure) -> Result<E, String> {
+        let value = self.decode.zip(failure.value()).and_then(|(decode, body)| decode(body).ok());
+        let error = value.and_then(|value| value.downcast().ok());
+        error.map(|error| *error).ok_or_else(|| failure.message().to_owned())
+    }
 }
 
 /// A call that somebody waits for; one allocation with its answer.
-pub(crate) struct Call<C: Spec> {
+///
+/// It knows the types of the command and not the command: a contract and its implementation are two.
+pub(crate) struct Call<A, T, E> {
     head: Head,
     binding: Arc<Binding>,
-    args: Mutex<Option<C::Args>>,
-    answer: Slot<C::Ok, C::Err>,
+    args: Mutex<Option<A>>,
+    answer: Slot<T, E>,
     cancelled: AtomicBool,
     cancel: Notify,
 }
 
-impl<C: Spec> Call<C> {
-    pub(crate) fn new(head: Head, binding: Arc<Binding>, args: C::Args) -> Self {
+/// The call of command `C`.
+type CallOf<C> = Call<<C as Spec>::Args, <C as Spec>::Ok, <C as Spec>::Err>;
+
+impl<A, T, E> Call<A, T, E> {
+    pub(crate) fn new(head: Head, binding: Arc<Binding>, args: A) -> Self {
         Self {
             head,
             binding,
@@ -86,7 +98,12 @@ impl<C: Spec> Call<C> {
     }
 }
 
-impl<C: Spec> Message for Call<C> {
+impl<A, T, E> Message for Call<A, T, E>
+where
+    A: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
     fn head(&self) -> &Head {
         &self.head
     }
@@ -108,7 +125,7 @@ impl<C: Spec> Message for Call<C> {
     }
 }
 
-impl<C: Spec> Caller for Call<C> {
+impl<A, T, E> Caller for Call<A, T, E> {
     fn fail(&self, why: CallFault) {
         self.answer.fill(Err(why.into()));
     }
@@ -122,8 +139,8 @@ impl<C: Spec> Caller for Call<C> {
     }
 }
 
-impl<C: Spec> Reply<C::Ok, C::Err> for Call<C> {
-    fn poll(&self, cx: &mut TaskContext<'_>) -> Poll<Result<C::Ok, ExecuteError<C::Err>>> {
+impl<A: Send, T: Send, E: Send> Reply<T, E> for Call<A, T, E> {
+    fn poll(&self, cx: &mut TaskContext<'_>) -> Poll<Result<T, ExecuteError<E>>> {
         self.answer.take(cx)
     }
 
@@ -158,10 +175,11 @@ impl<E> From<CallFault> for ExecuteError<E> {
 }
 
 /// A command that runs without anybody waiting; it keeps its arguments for further attempts.
-pub(crate) struct Task<C: Spec> {
+pub(crate) struct Task<A> {
     head: Head,
     binding: Arc<Binding>,
-    args: Kept<C::Args>,
+    args: Kept<A>,
+    encode: Option<EncodeFn>,
 }
 
 /// Arguments that more than one attempt may need.
@@ -171,28 +189,29 @@ enum Kept<A> {
     Once(Mutex<Option<A>>),
 }
 
-impl<C: Spec> Task<C> {
-    pub(crate) fn new(
+impl<A: Send + 'static> Task<A> {
+    pub(crate) fn new<C: Spec<Args = A>>(
         head: Head,
         binding: Arc<Binding>,
-        args: C::Args,
+        args: A,
     ) -> Result<Self, CodecError> {
-        let args = match (C::CLONE, &C::DESCRIPTOR.wire) {
+        let wire = C::DESCRIPTOR.wire.as_ref();
+        let args = match (C::CLONE, wire) {
             (Some(copy), _) => Kept::Copied(Mutex::new(args), copy),
             (None, Some(wire)) => Kept::Encoded((wire.encode_args)(&args)?, wire.decode_args),
             (None, None) => Kept::Once(Mutex::new(Some(args))),
         };
-        Ok(Self { head, binding, args })
+        Ok(Self { head, binding, args, encode: wire.map(|wire| wire.encode_args) })
     }
 
-    fn args(&self) -> Result<C::Args, Failure> {
+    fn args(&self) -> Result<A, Failure> {
         match &self.args {
             Kept::Copied(args, copy) => {
                 Ok(copy(&args.lock().unwrap_or_else(PoisonError::into_inner)))
             }
             Kept::Encoded(body, decode) => decode(body)
                 .and_then(|args| {
-                    let args = args.downcast::<C::Args>().map(|args| *args);
+                    let args = args.downcast::<A>().map(|args| *args);
                     args.map_err(|_| CodecError::new("", "the arguments became another type"))
                 })
                 .map_err(|error| Failure::undecodable(&error)),
@@ -207,7 +226,7 @@ impl<C: Spec> Task<C> {
     }
 }
 
-impl<C: Spec> Message for Task<C> {
+impl<A: Send + 'static> Message for Task<A> {
     fn head(&self) -> &Head {
         &self.head
     }
@@ -229,7 +248,7 @@ impl<C: Spec> Message for Task<C> {
 
     fn encode(&self) -> Result<Vec<u8>, CodecError> {
         let missing = || CodecError::new("", "the command is local; its arguments have no codec");
-        let encode = C::DESCRIPTOR.wire.as_ref().ok_or_else(missing)?.encode_args;
+        let encode = self.encode.ok_or_else(missing)?;
         match &self.args {
             Kept::Encoded(body, _) => Ok(body.clone()),
             Kept::Copied(args, _) => encode(&*args.lock().unwrap_or_else(PoisonError::into_inner)),
@@ -246,11 +265,11 @@ impl<C: Spec> Message for Task<C> {
 /// do not decode.
 pub fn open<C: Spec>(ctx: &Context) -> Result<C::Args, Failure> {
     let message: &dyn Any = &**ctx.message();
-    if let Some(call) = message.downcast_ref::<Call<C>>() {
+    if let Some(call) = message.downcast_ref::<CallOf<C>>() {
         let args = call.args.lock().unwrap_or_else(PoisonError::into_inner).take();
         return args.ok_or_else(|| Failure::internal("the arguments were taken before"));
     }
-    match message.downcast_ref::<Task<C>>() {
+    match message.downcast_ref::<Task<C::Args>>() {
         Some(task) => task.args(),
         None => Err(Failure::internal("the message is not for this command")),
     }
@@ -263,7 +282,7 @@ pub fn open<C: Spec>(ctx: &Context) -> Result<C::Args, Failure> {
 /// The command's own, as the outcome of the attempt.
 pub fn close<C: Spec>(ctx: &Context, result: Result<C::Ok, C::Err>) -> HandlerResult {
     let message: &dyn Any = &**ctx.message();
-    let call = message.downcast_ref::<Call<C>>();
+    let call = message.downcast_ref::<CallOf<C>>();
     match (result, call) {
         (Ok(answer), call) => {
             if let Some(call) = call {

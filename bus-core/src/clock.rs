@@ -87,15 +87,15 @@ impl Clock {
         let (timer, now) = {
             let mut state = self.0.timers.lock();
             let first = state.due.first_key_value().map(|(id, _)| *id);
-            match first {
+            let (timer, now) = match first {
                 Some(id) if id.0 <= limit => (state.due.remove(&id), id.0),
                 _ => (None, limit),
-            }
-        };
-        {
+            };
+            // While the timers are held, so that one that is set meanwhile knows whether it is due.
             let mut elapsed = lock(&manual.elapsed);
             *elapsed = (*elapsed).max(now.saturating_duration_since(manual.start));
-        }
+            (timer, now)
+        };
         let timer = timer?;
         timer();
         Some(limit.saturating_duration_since(now))
@@ -105,7 +105,7 @@ impl Clock {
     ///
     /// The system clock does not move by hand; for it this does nothing.
     pub fn advance(&self, duration: Duration) {
-        let limit = self.now() + duration;
+        let limit = self.after(duration);
         while self.step(limit).is_some() {}
     }
 
@@ -114,11 +114,22 @@ impl Clock {
         self.0.manual.is_some()
     }
 
-    /// Runs `timer` at `at`, on the clock's thread; it must not block.
+    /// `duration` from now.
+    pub(crate) fn after(&self, duration: Duration) -> Instant {
+        later(self.now(), duration)
+    }
+
+    /// Runs `timer` at `at`, on the clock's thread; it must not block. A manual clock runs one that
+    /// is due here and at once, since nobody may move it again.
     pub(crate) fn at(&self, at: Instant, timer: impl FnOnce() + Send + 'static) -> TimerId {
         let mut state = self.0.timers.lock();
         state.next += 1;
         let id = (at, state.next);
+        if self.is_manual() && at <= self.now() {
+            drop(state);
+            timer();
+            return id;
+        }
         let first = state.due.first_key_value().is_none_or(|(first, _)| id < *first);
         state.due.insert(id, Box::new(timer));
         if self.0.manual.is_none() {
@@ -196,6 +207,12 @@ fn spawn(timers: &Arc<Timers>) -> bool {
     spawned.is_ok()
 }
 
+/// `duration` after `at`; where the machine cannot say when that is, a time that never comes.
+pub(crate) fn later(at: Instant, duration: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    at.checked_add(duration).unwrap_or_else(|| at + CENTURY)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -250,6 +267,38 @@ mod tests {
         clock.advance(Duration::from_secs(30));
         assert_eq!(*lock(&seen), ["early", "late"]);
         assert_eq!(clock.now(), start + Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_timer_that_is_due_when_it_is_set_runs() {
+        let clock = Clock::manual();
+        let start = clock.now();
+        clock.advance(Duration::from_secs(2));
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        for (name, after) in [("past", 1), ("now", 2), ("later", 3)] {
+            let seen = seen.clone();
+            clock.at(start + Duration::from_secs(after), move || lock(&seen).push(name));
+        }
+        assert_eq!(*lock(&seen), ["past", "now"]);
+    }
+
+    #[test]
+    fn a_sleep_never_misses_the_advance_that_ends_it() {
+        for _ in 0..1_000 {
+            let clock = Clock::manual();
+            let sleep = clock.sleep_until(clock.after(Duration::from_secs(1)));
+            std::thread::scope(|scope| {
+                scope.spawn(|| clock.advance(Duration::from_secs(1)));
+                futures_lite::future::block_on(sleep);
+            });
+        }
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_told_never_comes() {
+        let now = Instant::now();
+        assert!(later(now, Duration::MAX) > now + Duration::from_secs(3_000_000_000));
+        Clock::manual().advance(Duration::MAX);
     }
 
     #[test]

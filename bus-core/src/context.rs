@@ -37,7 +37,7 @@ enum Site {
 impl Context {
     pub(crate) fn of_handler(bus: Bus, delivery: Delivery, inline: bool) -> Self {
         let Delivery { binding, message, slot, attempt } = delivery;
-        let deadline = binding.policy.timeout.map(|limit| bus.clock().now() + limit);
+        let deadline = binding.policy.timeout.map(|limit| bus.clock().after(limit));
         Self { bus, site: Site::Handler(binding), message, slot, attempt, deadline, inline }
     }
 

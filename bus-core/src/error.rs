@@ -18,7 +18,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    event: Option<Box<dyn Any + Send>>,
+    event: Option<Box<dyn Any + Send + Sync>>,
     faults: Vec<Fault>,
 }
 
@@ -100,7 +100,7 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_event(mut self, event: impl Any + Send) -> Self {
+    pub(crate) fn with_event(mut self, event: impl Any + Send + Sync) -> Self {
         self.event = Some(Box::new(event));
         self
     }
@@ -126,7 +126,7 @@ impl Error {
     ///
     /// Gives the error back if it carries no event of this type.
     pub fn into_event<T: 'static>(mut self) -> Result<T, Self> {
-        match self.event.take().map(Box::<dyn Any + Send>::downcast::<T>) {
+        match self.event.take().map(Box::<dyn Any + Send + Sync>::downcast::<T>) {
             Some(Ok(event)) => Ok(*event),
             Some(Err(event)) => Err(Self { event: Some(event), ..self }),
             None => Err(self),
@@ -271,8 +271,19 @@ impl<E> ExecuteError<E> {
 
     /// The same error with the handler's own error converted.
     pub fn map_handler<F>(self, convert: impl FnOnce(E) -> F) -> ExecuteError<F> {
+        self.read_handler(|error| Ok(convert(error)))
+    }
+
+    /// The same error with the handler's own error read; where that fails, its text remains.
+    pub(crate) fn read_handler<F>(
+        self,
+        read: impl FnOnce(E) -> Result<F, String>,
+    ) -> ExecuteError<F> {
         match self {
-            Self::Handler(error) => ExecuteError::Handler(convert(error)),
+            Self::Handler(error) => match read(error) {
+                Ok(error) => ExecuteError::Handler(error),
+                Err(text) => ExecuteError::Remote(text),
+            },
             Self::Remote(text) => ExecuteError::Remote(text),
             Self::NotFound(name) => ExecuteError::NotFound(name),
             Self::Timeout => ExecuteError::Timeout,

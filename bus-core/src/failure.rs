@@ -88,6 +88,11 @@ impl Failure {
         serde_json::from_slice(self.value.as_deref()?).ok()
     }
 
+    /// The handler's error as it was written.
+    pub(crate) fn value(&self) -> Option<&[u8]> {
+        self.value.as_deref()
+    }
+
     pub(crate) fn with_value(mut self, value: Option<Vec<u8>>) -> Self {
         self.value = value.map(Arc::from);
         self

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use event_listener::{Event, Listener as _};
 
 use crate::bus::Bus;
+use crate::clock::later;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name;
 use crate::service::{Service, spawn};
@@ -79,7 +80,7 @@ pub(crate) fn start(bus: &Bus) -> Result<()> {
     };
     bus.table_mut().phase = Phase::Closed;
     bus.0.gate.set(FAILED);
-    let deadline = Instant::now() + bus.0.defaults.shutdown;
+    let deadline = later(Instant::now(), bus.0.defaults.shutdown);
     let stuck = join(&services[..started], deadline);
     for name in stuck {
         tracing::error!(service = name, "a service did not stop after a failed start");
@@ -107,7 +108,7 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
     tracing::info!("the bus is stopping");
     bus.table_mut().phase = Phase::Draining;
     // Not the bus's clock: a clock that stands still must not keep the process from ending.
-    let deadline = Instant::now() + limit;
+    let deadline = later(Instant::now(), limit);
     let drained = drain(bus, deadline);
     let services = {
         let mut table = bus.table_mut();
@@ -125,7 +126,8 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
     for service in &services {
         service.mailbox.close();
         if !drained {
-            drop(service.mailbox.clear());
+            // Whoever waits for it is told, and what nobody waits for is kept.
+            service.mailbox.clear().into_iter().for_each(|entry| bus.refuse(entry));
         }
     }
     // Those that are not stuck need a moment to see that they are to stop.
@@ -157,8 +159,9 @@ fn drain(bus: &Bus, deadline: Instant) -> bool {
         }
         // Nothing is sent while the table is held, so what is idle now stays idle.
         let mut table = bus.table_mut();
-        let idle = table.services.iter().all(|service| service.mailbox.is_idle());
-        if idle && bus.retrying() == 0 {
+        // First those that wait for an attempt: from there they go to a mailbox in one step.
+        let none_waits = bus.retrying() == 0;
+        if none_waits && table.services.iter().all(|service| service.mailbox.is_idle()) {
             table.phase = Phase::Closed;
             return true;
         }

@@ -247,9 +247,16 @@ impl Bus {
     /// Executes command `C`.
     pub(crate) fn execute<C: Spec>(&self, args: C::Args) -> Promise<C::Ok, C::Err> {
         let command = self.table().linked(C::DESCRIPTOR).cloned();
-        match command {
-            Ok(command) => self.call::<C>(&command, args),
-            Err(unknown) => Promise::ready(Err(ExecuteError::NotFound(unknown))),
+        let command = match command {
+            Ok(command) => command,
+            Err(unknown) => return Promise::ready(Err(ExecuteError::NotFound(unknown))),
+        };
+        let Some(wire) = C::DESCRIPTOR.wire.as_ref().filter(|wire| !command.takes(wire)) else {
+            return self.call::<C>(&command, args);
+        };
+        match (wire.encode_args)(&args) {
+            Ok(body) => self.call_encoded(&command, body).map(|answer| wire.read::<C>(answer)),
+            Err(error) => Promise::ready(Err(ExecuteError::Codec(error))),
         }
     }
 
@@ -259,7 +266,8 @@ impl Bus {
         command: &Arc<Command>,
         args: C::Args,
     ) -> Promise<C::Ok, C::Err> {
-        let call = Arc::new(Call::<C>::new(Head::new(self, 1), command.binding.clone(), args));
+        let call = Call::<C::Args, C::Ok, C::Err>::new;
+        let call = Arc::new(call(Head::new(self, 1), command.binding.clone(), args));
         let deadline = self.deadline_of(command);
         let promise = Promise::new(call.clone(), Some(deadline));
         self.start(command, call);
@@ -268,7 +276,7 @@ impl Bus {
 
     fn deadline_of(&self, command: &Command) -> (crate::clock::Clock, std::time::Instant) {
         let limit = command.binding.policy.timeout.unwrap_or(self.0.defaults.command_timeout);
-        (self.clock().clone(), self.clock().now() + limit)
+        (self.clock().clone(), self.clock().after(limit))
     }
 
     /// Brings a call to the service of its command.
@@ -304,7 +312,15 @@ impl Bus {
                 return Receipt::refused(Error::new(ErrorKind::NotFound, unknown.to_string()));
             }
         };
-        let task = match Task::<C>::new(Head::new(self, 1), command.binding.clone(), args) {
+        if C::DESCRIPTOR.wire.is_some_and(|wire| !command.takes(&wire)) {
+            let text = format!(
+                "the command `{}` is served by a closure, or with other types, and takes no tasks",
+                command.name
+            );
+            return Receipt::refused(Error::new(ErrorKind::Unsupported, text));
+        }
+        let task = Task::new::<C>(Head::new(self, 1), command.binding.clone(), args);
+        let task = match task {
             Ok(task) => Arc::new(task),
             Err(error) => {
                 let text = format!("the arguments of `{}` cannot be kept", command.name);
@@ -349,22 +365,27 @@ impl Bus {
             Ok(body) => body,
             Err(error) => return Promise::ready(Err(ExecuteError::Codec(error))),
         };
-        let answer = match command.by_name {
-            Some(ByName::Linked(wire)) => wire.execute(self, &command, &body),
+        self.call_encoded(&command, body).map(|answer| {
+            codec::decode(&answer?).map_err(|error| ExecuteError::Codec(error.in_answer()))
+        })
+    }
+
+    /// Executes a command that is served here with arguments in JSON, for an answer in JSON.
+    fn call_encoded(&self, command: &Arc<Command>, body: Vec<u8>) -> Promise<Vec<u8>, Failure> {
+        match command.by_name {
+            Some(ByName::Linked(wire)) => wire.execute(self, command, &body),
             Some(ByName::Closure) => {
-                let call = Arc::new(crate::dynamic::EncodedCall::new(self, &command, body));
-                let promise = Promise::new(call.clone(), Some(self.deadline_of(&command)));
-                self.start(&command, call);
+                let call = Arc::new(crate::dynamic::EncodedCall::new(self, command, body));
+                let promise = Promise::new(call.clone(), Some(self.deadline_of(command)));
+                self.start(command, call);
                 promise
             }
             None => {
                 let text = "a local command cannot be executed by name; use its handle";
-                let error = crate::error::CodecError::new("", format!("`{name}`: {text}"));
-                return Promise::ready(Err(ExecuteError::Codec(error)));
+                let error =
+                    crate::error::CodecError::new("", format!("`{}`: {text}", command.name));
+                Promise::ready(Err(ExecuteError::Codec(error)))
             }
-        };
-        answer.map(|answer| {
-            codec::decode(&answer?).map_err(|error| ExecuteError::Codec(error.in_answer()))
-        })
+        }
     }
 }

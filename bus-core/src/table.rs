@@ -44,6 +44,16 @@ pub(crate) struct Command {
     pub(crate) by_name: Option<ByName>,
 }
 
+impl Command {
+    /// Whether a call that is made for `wire` can be given to it as it is.
+    pub(crate) fn takes(&self, wire: &CommandWire) -> bool {
+        match &self.by_name {
+            Some(ByName::Linked(own)) => own.agrees_with(wire),
+            Some(ByName::Closure) | None => false,
+        }
+    }
+}
+
 /// How a command is executed by name.
 #[derive(Clone, Copy)]
 pub(crate) enum ByName {

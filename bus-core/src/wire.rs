@@ -21,6 +21,8 @@ pub struct CommandWire {
     pub(crate) encode_args: EncodeFn,
     pub(crate) decode_args: DecodeFn,
     encode_answer: EncodeFn,
+    decode_answer: DecodeFn,
+    types: fn() -> TypeId,
 }
 
 impl CommandWire {
@@ -32,17 +34,34 @@ impl CommandWire {
         encode_args: Option<EncodeFn>,
         decode_args: Option<DecodeFn>,
         encode_answer: Option<EncodeFn>,
-        _decode_answer: Option<DecodeFn>,
+        decode_answer: Option<DecodeFn>,
     ) -> Self {
         Self {
             execute: execute::<C>,
             encode_args: encoder(encode_args),
-            decode_args: match decode_args {
-                Some(decode) => decode,
-                None => |_| Err(missing()),
-            },
+            decode_args: decoder(decode_args),
             encode_answer: encoder(encode_answer),
+            decode_answer: decoder(decode_answer),
+            types: TypeId::of::<(C::Args, C::Ok, C::Err)>,
         }
+    }
+
+    /// Whether parameters, answer and error are of the same types.
+    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
+        (self.types)() == (other.types)()
+    }
+
+    /// Reads the answer of command `C`, which somebody gave who has types of his own.
+    pub(crate) fn read<C: Spec>(
+        &self,
+        answer: Result<Vec<u8>, ExecuteError<Failure>>,
+    ) -> Result<C::Ok, ExecuteError<C::Err>> {
+        let body =
+            answer.map_err(|error| error.read_handler(|failure| C::ERRORS.read(&failure)))?;
+        let value =
+            (self.decode_answer)(&body).map_err(|error| ExecuteError::Codec(error.in_answer()))?;
+        let other = |_| CodecError::new("", "the answer became another type");
+        value.downcast().map(|value| *value).map_err(other).map_err(ExecuteError::Codec)
     }
 
     pub(crate) fn execute(
@@ -58,6 +77,13 @@ impl CommandWire {
 const fn encoder(encode: Option<EncodeFn>) -> EncodeFn {
     match encode {
         Some(encode) => encode,
+        None => |_| Err(missing()),
+    }
+}
+
+const fn decoder(decode: Option<DecodeFn>) -> DecodeFn {
+    match decode {
+        Some(decode) => decode,
         None => |_| Err(missing()),
     }
 }
