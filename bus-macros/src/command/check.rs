@@ -80,12 +80,12 @@ fn name<'a>(bare: &'a [Expr], errors: &Errors) -> Option<&'a LitStr> {
     let Some((Expr::Lit(ExprLit { lit: Lit::Str(name), .. }), others)) = bare.split_first() else {
         args::refuse_bare(
             bare,
-            "a command is named by a string, such as `\"billing.invoice\"`",
+            "name a command by a string, such as `\"billing.invoice\"`",
             errors,
         );
         return None;
     };
-    args::refuse_bare(others, "a command has one name; keep one", errors);
+    args::refuse_bare(others, "keep one name", errors);
     names::check(name, |text| names::on_the_bus("a command", text), errors);
     Some(name)
 }

@@ -223,7 +223,8 @@ fn the_two_forms_exclude_each_other() {
         ["`#[event]` above the derives is the attribute form and implements `Event` itself; \
           remove `Event` here, or move the derives above `#[event]`"]
     );
-    assert!(!tokens.to_string().contains("bus :: Event"), "{tokens}");
+    let code = Code::new(&tokens);
+    assert!(code.has("#[event(exchange = \"a\", key = \"b\")] struct S;"), "{code:?}");
     assert_eq!(
         derived(&quote!(
             struct S;
@@ -237,6 +238,27 @@ fn the_two_forms_exclude_each_other() {
             struct S;
         )),
         ["below `#[derive(Event)]` the helper has no path; write `#[event(..)]`"]
+    );
+}
+
+#[test]
+fn what_was_meant_is_not_missing_too() {
+    assert_eq!(
+        messages(
+            quote!(exchang = "a", key = "b"),
+            &quote!(
+                struct S;
+            )
+        ),
+        ["unknown argument `exchang`; did you mean `exchange`? \
+          expected `exchange`, `key`, `name`, `upcasts`, `local` or `crate`"]
+    );
+    assert_eq!(
+        derived(&quote!(
+            #[event = "a"]
+            struct S;
+        )),
+        ["an attribute of the bus takes its arguments in parentheses; write `(..)` for `= ..`"]
     );
 }
 

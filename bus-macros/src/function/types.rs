@@ -91,7 +91,8 @@ impl<'ast> Visit<'ast> for Owned<'_> {
     fn visit_parenthesized_generic_arguments(&mut self, _: &'ast ParenthesizedGenericArguments) {}
 }
 
-fn is_static(lifetime: &Lifetime) -> bool {
+/// Whether a lifetime is `'static`.
+pub(crate) fn is_static(lifetime: &Lifetime) -> bool {
     lifetime.ident == "static"
 }
 
