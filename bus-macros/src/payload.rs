@@ -55,7 +55,10 @@ pub(crate) fn not_a_union(input: &DeriveInput, what: &str, errors: &Errors) {
     if let Data::Union(data) = &input.data {
         errors.at(
             data.union_token,
-            format!("{what} is read from bytes and a union does not say which field holds; write an enum"),
+            format!(
+                "{what} is read from bytes and a union does not say which field holds; \
+                 write an enum"
+            ),
         );
     }
 }

@@ -157,12 +157,15 @@ macro_rules! arguments {
         impl $name {
             $vis const KNOWN: &'static [&'static str] = &[$($word),*];
 
-            $vis fn parse(tokens: proc_macro2::TokenStream, errors: &$crate::errors::Errors) -> Self {
+            $vis fn parse(
+                tokens: proc_macro2::TokenStream,
+                errors: &$crate::errors::Errors,
+            ) -> Self {
                 let mut arguments = Self::default();
                 for item in $crate::args::items(tokens, errors) {
                     match item {
                         $crate::args::Item::Bare(expr) => arguments.bare.push(expr),
-                        $crate::args::Item::Named(argument) => match argument.name.to_string().as_str() {
+                        $crate::args::Item::Named(argument) => match &*argument.name.to_string() {
                             $( $word => arguments.$field.set(argument, errors), )*
                             _ => arguments.misspelt.extend(argument.unknown(Self::KNOWN, errors)),
                         },
@@ -214,7 +217,8 @@ mod tests {
         assert_eq!(
             messages,
             [
-                "unknown argument `queu`; did you mean `queue`? expected `queue`, `inline`, `retry` or `crate`",
+                "unknown argument `queu`; \
+                 did you mean `queue`? expected `queue`, `inline`, `retry` or `crate`",
                 "duplicate argument `retry`; keep one",
                 "`inline` takes no value; write `inline` alone",
                 "`queue` takes a string; write `queue = \"…\"`",

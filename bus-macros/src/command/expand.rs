@@ -138,7 +138,8 @@ fn hidden_result(p: &TokenStream, ty: &Type) -> TokenStream {
     quote_spanned! {at(ty)=>
         ::core::assert!(
             !#fallible,
-            "this is a `Result` under another name; write it as `Result<…>`, so that readers and the bus see that it can fail",
+            "this is a `Result` under another name; \
+             write it as `Result<…>`, so that readers and the bus see that it can fail",
         );
     }
 }

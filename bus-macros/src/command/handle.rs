@@ -105,18 +105,26 @@ pub(crate) fn fallback(command: &Command<'_>) -> TokenStream {
         const _: () = {
             impl #name {
                 #[doc(hidden)]
-                pub fn execute<#(#generics),*>(#(_: #generics),*) -> #promise { ::core::unreachable!() }
+                pub fn execute<#(#generics),*>(#(_: #generics),*) -> #promise {
+                    ::core::unreachable!()
+                }
                 #[doc(hidden)]
-                pub fn dispatch<#(#generics),*>(#(_: #generics),*) -> #p::Receipt { ::core::unreachable!() }
+                pub fn dispatch<#(#generics),*>(#(_: #generics),*) -> #p::Receipt {
+                    ::core::unreachable!()
+                }
                 #[doc(hidden)]
                 pub fn on(_: &#p::Bus) -> __On { __On }
             }
             pub struct __On;
             impl __On {
                 #[doc(hidden)]
-                pub fn execute<#(#generics),*>(&self, #(_: #generics),*) -> #promise { ::core::unreachable!() }
+                pub fn execute<#(#generics),*>(&self, #(_: #generics),*) -> #promise {
+                    ::core::unreachable!()
+                }
                 #[doc(hidden)]
-                pub fn dispatch<#(#generics),*>(&self, #(_: #generics),*) -> #p::Receipt { ::core::unreachable!() }
+                pub fn dispatch<#(#generics),*>(&self, #(_: #generics),*) -> #p::Receipt {
+                    ::core::unreachable!()
+                }
             }
         };
     }

@@ -127,9 +127,8 @@ fn an_event_has_a_name_in_code() {
     };
     assert_eq!(
         named("a.2", quote!()),
-        [
-            "`2` cannot name a method; write `name = \"…\"` in snake_case, such as `name = \"submit\"`"
-        ]
+        ["`2` cannot name a method; \
+             write `name = \"…\"` in snake_case, such as `name = \"submit\"`"]
     );
     assert_eq!(named("a.2", quote!(name = "two")), [""; 0]);
     assert_eq!(

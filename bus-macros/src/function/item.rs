@@ -58,7 +58,8 @@ impl Function {
             Ok(item) if is_impl => syn::Error::new_spanned(
                 head(&item),
                 format!(
-                    "`#[{attribute}]` stands above a function; for an `impl` block write `#[service]`"
+                    "`#[{attribute}]` stands above a function; \
+                     for an `impl` block write `#[service]`"
                 ),
             ),
             Ok(item) => syn::Error::new_spanned(

@@ -76,7 +76,8 @@ fn source<'a>(bare: &'a [Expr], errors: &Errors) -> Source<'a> {
         }
         Expr::Path(topic) => Source::Topic(topic),
         other => {
-            let remedy = "write a pattern, such as `\"order.*.submit\"`, or an event, such as `Order::SUBMIT`";
+            let remedy = "write a pattern, such as `\"order.*.submit\"`, \
+                          or an event, such as `Order::SUBMIT`";
             args::refuse_bare(std::slice::from_ref(other), remedy, errors);
             Source::Payload
         }
