@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[command(concurrency = 8)]
+fn job() {}
+
+fn main() {}
