@@ -1,6 +1,0 @@
-use bus::prelude::*;
-
-#[command(concurrency = 8)]
-fn job() {}
-
-fn main() {}
