@@ -192,7 +192,6 @@ mod payloads {
     }
 
     #[test]
-    #[ignore = "open: a panic outside of the handler ends the thread of the service"]
     fn a_payload_that_panics_when_it_is_written_ends_no_service() {
         let bus = bus::builder().services(["payloads"]).build().unwrap();
         let outcomes = bus.fire(Spiteful {}).handled().wait().unwrap();
@@ -225,7 +224,6 @@ mod dropped {
     }
 
     #[test]
-    #[ignore = "open: a panic outside of the handler ends the thread of the service"]
     fn a_payload_that_panics_when_it_is_dropped_ends_no_service() {
         let bus = bus::builder().services(["dropped"]).build().unwrap();
         for _ in 0..20 {

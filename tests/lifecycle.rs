@@ -193,7 +193,6 @@ mod stubborn {
     }
 
     #[test]
-    #[ignore = "open: what the worker took out of the mailbox before it got stuck is not refused"]
     fn what_waits_on_the_stuck_thread_itself_is_told_too() {
         let (bus, door) = start();
         let first = hold::on(&bus).execute();

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use event_listener::Event;
+
 use crate::binding::Defaults;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -47,6 +49,9 @@ pub(crate) struct Shared {
     pub(crate) stopping: Mutex<()>,
     /// The service of closures that are registered at run time; started with the first.
     pub(crate) dynamic: Mutex<Option<Arc<Service>>>,
+    /// Inline handlers that run on the threads of callers.
+    pub(crate) inline: AtomicUsize,
+    pub(crate) inline_done: Event,
     pub(crate) waits: Waits,
     /// Handlers that block their threads.
     pub(crate) blocked: AtomicUsize,
@@ -90,6 +95,8 @@ impl Shared {
             fired: AtomicU64::new(0),
             stopping: Mutex::new(()),
             dynamic: Mutex::new(None),
+            inline: AtomicUsize::new(0),
+            inline_done: Event::new(),
             waits: Waits::default(),
             blocked: AtomicUsize::new(0),
             has_state,
