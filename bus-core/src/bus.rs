@@ -47,8 +47,6 @@ pub(crate) struct Shared {
     pub(crate) unrouted: AtomicU64,
     pub(crate) fired: AtomicU64,
     pub(crate) stopping: Mutex<()>,
-    /// The service of closures that are registered at run time; started with the first.
-    pub(crate) dynamic: Mutex<Option<Arc<Service>>>,
     /// Inline handlers that run on the threads of callers.
     pub(crate) inline: AtomicUsize,
     pub(crate) inline_done: Event,
@@ -96,7 +94,6 @@ impl Shared {
             unrouted: AtomicU64::new(0),
             fired: AtomicU64::new(0),
             stopping: Mutex::new(()),
-            dynamic: Mutex::new(None),
             inline: AtomicUsize::new(0),
             inline_done: Event::new(),
             dynamic: Mutex::default(),
