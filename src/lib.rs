@@ -21,6 +21,11 @@ pub mod prelude {
     };
 }
 
+/// The README's programs, run as doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// A bus before it runs, with the defaults.
 pub fn builder() -> Builder {
     Builder::new()

@@ -1,5 +1,6 @@
 //! Handlers come from the crates that are linked, and from no other: this program depends on two
 //! crates with a service each, and names one of them.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! Who hears a key, against a naive matcher: random patterns and keys, registered and given back in
 //! random order on a running bus.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::sync::{Arc, Mutex};
 

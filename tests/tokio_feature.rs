@@ -1,5 +1,6 @@
 //! With the feature `tokio`, handlers run inside of a tokio context: its timers, sockets and tasks
 //! work in them, wherever the bus was started.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![cfg(feature = "tokio")]
 
 use std::net::SocketAddr;

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use event_listener::Event;
+
 use crate::binding::Defaults;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -45,6 +47,9 @@ pub(crate) struct Shared {
     pub(crate) unrouted: AtomicU64,
     pub(crate) fired: AtomicU64,
     pub(crate) stopping: Mutex<()>,
+    /// Inline handlers that run on the threads of callers.
+    pub(crate) inline: AtomicUsize,
+    pub(crate) inline_done: Event,
     /// What is known of closures that are registered at run time.
     pub(crate) dynamic: Mutex<Dynamic>,
     pub(crate) waits: Waits,
@@ -89,6 +94,8 @@ impl Shared {
             unrouted: AtomicU64::new(0),
             fired: AtomicU64::new(0),
             stopping: Mutex::new(()),
+            inline: AtomicUsize::new(0),
+            inline_done: Event::new(),
             dynamic: Mutex::default(),
             waits: Waits::default(),
             blocked: AtomicUsize::new(0),

@@ -76,7 +76,7 @@ impl Current {
     where
         F: Future + ?Sized,
     {
-        Scoped { current: Some(self), future }
+        Scoped { current: Some(self), future: Some(future) }
     }
 }
 
@@ -119,20 +119,36 @@ impl Drop for Entered {
 
 /// A future that runs inside of a current one.
 pub(crate) struct Scoped<F: ?Sized> {
+    // Nothing only while it is dropped.
     current: Option<Current>,
-    future: Pin<Box<F>>,
+    future: Option<Pin<Box<F>>>,
 }
 
 impl<F: Future + ?Sized> Future for Scoped<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<F::Output> {
-        let this = &mut *self;
-        let former = CURRENT.replace(this.current.take());
+        self.inside(|future| match future {
+            Some(future) => future.as_mut().poll(cx),
+            None => Poll::Pending,
+        })
+    }
+}
+
+impl<F: ?Sized> Scoped<F> {
+    fn inside<R>(&mut self, run: impl FnOnce(&mut Option<Pin<Box<F>>>) -> R) -> R {
+        let former = CURRENT.replace(self.current.take());
         let restore = Entered(former);
-        let poll = this.future.as_mut().poll(cx);
-        this.current = CURRENT.take();
+        let output = run(&mut self.future);
+        self.current = CURRENT.take();
         drop(restore);
-        poll
+        output
+    }
+}
+
+// What a handler's locals do when it is dropped, they do as part of the handler.
+impl<F: ?Sized> Drop for Scoped<F> {
+    fn drop(&mut self) {
+        self.inside(|future| drop(future.take()));
     }
 }

@@ -1,6 +1,7 @@
 //! Deliveries that failed for good, kept with their reason, to be looked at and replayed.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -153,9 +154,11 @@ impl Graves {
 
     pub(crate) fn bury(&self, bus: &Bus, delivery: Delivery, reason: Failure) -> DeadLetter {
         let (exchange, key) = delivery.message.subject();
-        let payload = match delivery.message.encode() {
-            Ok(body) => String::from_utf8_lossy(&body).into_owned(),
-            Err(error) => format!("<{error}>"),
+        let encode = AssertUnwindSafe(|| delivery.message.encode());
+        let payload = match catch_unwind(encode) {
+            Ok(Ok(body)) => String::from_utf8_lossy(&body).into_owned(),
+            Ok(Err(error)) => format!("<{error}>"),
+            Err(panic) => format!("<{}>", Failure::panic(panic)),
         };
         let letter = DeadLetter {
             id: format!(

@@ -50,7 +50,7 @@ impl Delivery {
             Ok(None) => {
                 Err(Failure::internal("an asynchronous handler was run as a synchronous one"))
             }
-            Err(payload) => Err(Failure::panic(&*payload)),
+            Err(payload) => Err(Failure::panic(payload)),
         }
     }
 
@@ -63,21 +63,21 @@ impl Delivery {
         }
     }
 
-    /// Runs a synchronous handler that was in the mailbox, and settles the attempt.
-    pub(crate) fn serve(self, bus: &Bus, instance: &Instance) {
-        let service = self.binding.service.clone();
-        service.mailbox.start();
+    /// Runs a synchronous handler, unless its caller has given up; then that is settled.
+    pub(crate) fn run_unless_cancelled(
+        &self,
+        bus: &Bus,
+        instance: &Instance,
+    ) -> Option<HandlerResult> {
         if self.is_cancelled() {
             self.give_up();
-        } else {
-            let result = self.run(bus, instance, false);
-            self.conclude(bus, result);
+            return None;
         }
-        service.mailbox.finish();
+        Some(self.run(bus, instance, false))
     }
 
     /// Settles a call that was cancelled before it started.
-    pub(crate) fn give_up(self) {
+    pub(crate) fn give_up(&self) {
         if let Some(caller) = self.message.call() {
             caller.fail(CallFault::Cancelled);
         }

@@ -1,6 +1,7 @@
 //! [`Failure`]: why one attempt of a handler did not succeed, and whether another may.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::error::CodecError;
@@ -45,16 +46,22 @@ impl Failure {
 
     /// The state of the service could not be made anew.
     pub(crate) fn unavailable(cause: &Self) -> Self {
-        Self::internal(format!("the state of the service cannot be made: {cause}"))
+        Self::internal(cause.message.clone())
     }
 
-    pub(crate) fn panic(payload: &(dyn std::any::Any + Send)) -> Self {
+    /// A panic, with its text. The payload may panic in its turn when it is dropped; what that
+    /// leaves is not dropped again.
+    pub(crate) fn panic(payload: Box<dyn std::any::Any + Send>) -> Self {
         let text = payload
             .downcast_ref::<&'static str>()
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("a panic without a text");
-        Self { reason: Reason::Panic, message: text.to_owned(), retry: true, value: None }
+        let message = text.to_owned();
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(second);
+        }
+        Self { reason: Reason::Panic, message, retry: true, value: None }
     }
 
     pub(crate) fn undecodable(error: &CodecError) -> Self {

@@ -4,7 +4,9 @@
 //! running program: names are resolved, types compared and options defaulted by the catalogue.
 
 use std::any::TypeId;
+use std::cell::{Ref, RefMut};
 use std::future::Future;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -151,9 +153,67 @@ impl Instance {
             .ok_or_else(|| Failure::internal("the service has no state of this type"))
     }
 
+    /// The state, borrowed for a handler with `&self`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), or if a handler with `&mut self` has it, which holds rule out.
+    pub fn shared<S: 'static>(&self) -> Result<Shared<'_, S>, Failure> {
+        let state = self.get()?.try_borrow();
+        state.map(Shared).map_err(|_| Failure::internal("the state is in use"))
+    }
+
+    /// The state, borrowed for a handler with `&mut self`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), or if another handler has it, which holds rule out.
+    pub fn exclusive<S: 'static>(&self) -> Result<Exclusive<'_, S>, Failure> {
+        let state = self.get()?.try_borrow_mut();
+        state.map(Exclusive).map_err(|_| Failure::internal("the state is in use"))
+    }
+
     /// Whether there is a state at all.
     pub(crate) fn is_some(&self) -> bool {
         self.0.is_some()
+    }
+}
+
+/// A service's state in a handler with `&self`.
+pub struct Shared<'a, S>(Ref<'a, S>);
+
+impl<S> Deref for Shared<'_, S> {
+    type Target = S;
+    fn deref(&self) -> &S {
+        &self.0
+    }
+}
+
+impl<S> std::fmt::Debug for Shared<'_, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared(state)")
+    }
+}
+
+/// A service's state in a handler with `&mut self`.
+pub struct Exclusive<'a, S>(RefMut<'a, S>);
+
+impl<S> Deref for Exclusive<'_, S> {
+    type Target = S;
+    fn deref(&self) -> &S {
+        &self.0
+    }
+}
+
+impl<S> DerefMut for Exclusive<'_, S> {
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.0
+    }
+}
+
+impl<S> std::fmt::Debug for Exclusive<'_, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Exclusive(state)")
     }
 }
 

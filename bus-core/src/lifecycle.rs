@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use event_listener::{Event, Listener as _};
+use event_listener::{Event, EventListener, Listener as _};
 
 use crate::bus::Bus;
 use crate::clock::later;
@@ -127,7 +127,7 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
         service.mailbox.close();
         if !drained {
             // Whoever waits for it is told, and what nobody waits for is kept.
-            service.mailbox.clear().into_iter().for_each(|entry| bus.refuse(entry));
+            service.take_waiting().into_iter().for_each(|entry| bus.refuse(entry));
         }
     }
     // Those that are not stuck need a moment to see that they are to stop.
@@ -160,7 +160,7 @@ fn drain(bus: &Bus, deadline: Instant) -> bool {
         // Nothing is sent while the table is held, so what is idle now stays idle.
         let mut table = bus.table_mut();
         // First those that wait for an attempt: from there they go to a mailbox in one step.
-        let none_waits = bus.retrying() == 0;
+        let none_waits = bus.retrying() == 0 && bus.0.inline.load(Ordering::Acquire) == 0;
         if none_waits && table.services.iter().all(|service| service.mailbox.is_idle()) {
             table.phase = Phase::Closed;
             return true;
@@ -170,28 +170,45 @@ fn drain(bus: &Bus, deadline: Instant) -> bool {
 
 /// Blocks until every mailbox is empty and no handler runs; `false` if that is not by `deadline`.
 pub(crate) fn wait_idle(bus: &Bus, deadline: Option<Instant>) -> bool {
+    let no_inline = || bus.0.inline.load(Ordering::Acquire) == 0;
     loop {
         let services = bus.table().services.clone();
-        let before: u64 = services.iter().map(|service| service.mailbox.accepted()).sum();
-        for service in &services {
-            while !service.mailbox.is_idle() {
-                let idle = service.mailbox.listen_idle();
-                if service.mailbox.is_idle() {
-                    break;
-                }
-                match deadline {
-                    None => idle.wait(),
-                    Some(deadline) if idle.wait_deadline(deadline).is_some() => {}
-                    Some(_) => return false,
-                }
+        let accepted = || services.iter().map(|service| service.mailbox.accepted()).sum::<u64>();
+        let before = accepted();
+        for Service { mailbox, .. } in services.iter().map(Arc::as_ref) {
+            if !wait_until(|| mailbox.is_idle(), || mailbox.listen_idle(), deadline) {
+                return false;
             }
         }
+        if !wait_until(no_inline, || bus.0.inline_done.listen(), deadline) {
+            return false;
+        }
         // What was idle when it was looked at may have received something since.
-        let after: u64 = services.iter().map(|service| service.mailbox.accepted()).sum();
-        if before == after && services.iter().all(|service| service.mailbox.is_idle()) {
+        let idle = services.iter().all(|service| service.mailbox.is_idle());
+        if idle && no_inline() && before == accepted() {
             return true;
         }
     }
+}
+
+/// Blocks until `reached`, which `listen` tells of; `false` if it is not by `deadline`.
+fn wait_until(
+    reached: impl Fn() -> bool,
+    listen: impl Fn() -> EventListener,
+    deadline: Option<Instant>,
+) -> bool {
+    while !reached() {
+        let listener = listen();
+        if reached() {
+            break;
+        }
+        match deadline {
+            None => listener.wait(),
+            Some(deadline) if listener.wait_deadline(deadline).is_some() => {}
+            Some(_) => return false,
+        }
+    }
+    true
 }
 
 /// Joins the threads; names those that are not at their end by `deadline`.

@@ -166,7 +166,9 @@ impl<T: Send + Sync + 'static> Firing<T> {
         };
         Self { head, route, descriptor, payload }
     }
+}
 
+impl<T> Firing<T> {
     fn get(&self) -> &T {
         match &self.payload {
             Stored::Inline(payload) => payload,
@@ -293,7 +295,7 @@ impl<T: Send + Sync + 'static> Held<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> std::ops::Deref for Held<T> {
+impl<T> std::ops::Deref for Held<T> {
     type Target = T;
     fn deref(&self) -> &T {
         match &self.0 {

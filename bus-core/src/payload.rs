@@ -14,9 +14,20 @@ use crate::event::PayloadDescriptor;
 use crate::failure::Failure;
 use crate::message::Held;
 
+/// What an event that is not local must be.
+#[diagnostic::on_unimplemented(
+    message = "the event `{Self}` cannot travel",
+    label = "does not implement `Serialize` and `DeserializeOwned`",
+    note = "derive them, put `#[event(..)]` above the derives, or mark the event `local`"
+)]
+pub trait Travels: Serialize + DeserializeOwned + Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + 'static> Travels for T {}
+
 impl PayloadDescriptor {
     /// A payload that travels.
-    pub const fn of<T: Serialize + DeserializeOwned + Send + 'static>() -> Self {
+    pub const fn of<T: Travels>() -> Self {
         Self::probed::<T>(Some(encode_any::<T>), Some(decode_any::<T>))
     }
 
@@ -169,6 +180,7 @@ pub trait Take<const SHARED: bool>: Sized {
     fn take(held: Held<Self::Payload>) -> Result<Self, Failure>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Clone + Send + Sync + 'static> Take<false> for T {
     type Payload = T;
     fn take(held: Held<T>) -> Result<T, Failure> {

@@ -25,12 +25,13 @@ pub use crate::event::{
 pub use crate::failure::Failure;
 pub use crate::global::{dispatch, execute, fire_clone};
 pub use crate::handler::{
-    Access, Body, Handler, HandlerResult, HandlerResult as Handled, Instance, Link, LocalFuture,
-    Needs, OnPanic, Options, Place, ServiceDescriptor, ServiceName, ServiceRef,
+    Access, Body, Exclusive, Handler, HandlerResult, HandlerResult as Handled, Instance, Link,
+    LocalFuture, Needs, OnPanic, Options, Place, ServiceDescriptor, ServiceName, ServiceRef,
+    Shared,
 };
 pub use crate::message::Held;
 pub use crate::outcome::{IntoOutcome, IntoOutcome as Outcome, outcome_if};
-pub use crate::payload::{Lend, Own, Payload, Take, heard, payload};
+pub use crate::payload::{Lend, Own, Payload, Take, Travels, heard, payload};
 pub use crate::probe::{self, Kind, Probe, Split};
 pub use crate::promise::Promise;
 pub use crate::receipt::Receipt;

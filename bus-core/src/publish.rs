@@ -64,6 +64,25 @@ impl Limit {
     }
 }
 
+/// That inline handlers run on this thread, so that a shutdown waits for them. Begun while the table
+/// is held, so that a bus which drains knows of it.
+struct Inline(Bus);
+
+impl Inline {
+    fn new(bus: &Bus) -> Self {
+        bus.0.inline.fetch_add(1, Ordering::AcqRel);
+        Self(bus.clone())
+    }
+}
+
+impl Drop for Inline {
+    fn drop(&mut self) {
+        if self.0.0.inline.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.0.inline_done.notify(usize::MAX);
+        }
+    }
+}
+
 /// What became of the enqueues of one message. Looked at once the table is free again, since it
 /// may log, and whoever listens to the log may use the bus.
 #[derive(Default)]
@@ -200,6 +219,7 @@ impl Bus {
             let entry = Entry::Group { message: message.clone(), group: index };
             sent.push(self, &group.service, entry, group.targets.len());
         }
+        let _inline = (!route.inline.is_empty()).then(|| Inline::new(self));
         // What follows may run code of the user, which may fire and register in its turn.
         drop(table);
         if route.is_empty() {
@@ -292,6 +312,7 @@ impl Bus {
             return;
         }
         if delivery.binding.inline && current::may_inline() {
+            let _inline = Inline::new(self);
             drop(table);
             let result = delivery.run(self, &Instance::NONE, true);
             delivery.conclude(self, result);

@@ -95,7 +95,8 @@ mod tests {
         assert_eq!(
             message.err().as_deref(),
             Some(
-                "an attribute of the bus takes its arguments in parentheses; write `(..)` for `= ..`"
+                "an attribute of the bus takes its arguments in parentheses; \
+                 write `(..)` for `= ..`"
             )
         );
     }

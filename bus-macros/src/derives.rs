@@ -75,10 +75,9 @@ mod tests {
     use syn::parse_quote;
 
     use super::*;
-    use crate::args::Slot;
 
     fn text(attrs: &[Attribute], needs: Needs) -> String {
-        missing(attrs, needs, &Root::new(&Slot::default())).to_string().replace(' ', "")
+        missing(attrs, needs, &Root::default()).to_string().replace(' ', "")
     }
 
     #[test]

@@ -75,7 +75,7 @@ use proc_macro::TokenStream;
 /// | `retry = 3` | how many further attempts a task has |
 /// | `backoff = "1s"`, `backoff = ["1s", "5s"]` | how long a task waits before each of them; the last one repeats |
 /// | `retry_if = path` | a `fn(&E) -> bool` that tells which errors are worth another attempt |
-/// | `concurrency = 8` | how many run at once; for an `async fn` |
+/// | `concurrency = 8` | how many run at once, if asynchronous, and how many tasks a broker sends ahead |
 /// | `unique` | a second implementation of the name fails to compile (one crate) or to link (several); without `"name"` it holds the function's name in the whole program |
 /// | `handle = name` | another name for the handle, where two would clash |
 /// | `serves = path` | implements the contract whose handle is at `path` |

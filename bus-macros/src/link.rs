@@ -1,15 +1,16 @@
 //! `link!` and `service_name!`: what is said of crates and modules, not of items.
 
 use proc_macro2::TokenStream;
+use quote::quote_spanned;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Expr, ExprLit, Ident, Lit, LitStr, Path, Token};
 
-use crate::args::{Slot, arguments};
+use crate::args::arguments;
 use crate::errors::Errors;
-use crate::function::expand::{foreign, place, submit};
+use crate::function::expand::{place, submit};
 use crate::names;
-use crate::root::{Root, code};
+use crate::root::{Root, at, code};
 
 /// Expands `link!(billing, logistic)`.
 pub(crate) fn link(tokens: TokenStream) -> TokenStream {
@@ -24,17 +25,17 @@ pub(crate) fn link(tokens: TokenStream) -> TokenStream {
         return errors.into_compile_errors();
     }
     errors.read();
-    let p = &root.map_or_else(|| Root::new(&Slot::default()), Root::of).private();
+    let p = &root.map(Root::of).unwrap_or_default().private();
     crates
         .iter()
         .map(|krate| {
             let name = krate.unraw().to_string();
             let place = place(p, krate.span());
             let submit = submit(p, &code!(Link(&__LINK)));
-            let krate = foreign(krate);
+            let krate = quote_spanned!(at(krate)=> ::#krate);
             code! {
                 const _: () = {
-                    use ::#krate as _;
+                    use #krate as _;
                     static __LINK: #p::Link = #p::Link { place: #place, krate: #name };
                     #submit
                 };
@@ -46,7 +47,8 @@ pub(crate) fn link(tokens: TokenStream) -> TokenStream {
 /// The path of the bus and the crates.
 fn read(input: ParseStream<'_>) -> syn::Result<(Option<Path>, Vec<Ident>)> {
     if input.is_empty() {
-        return Err(input.error("no crate is named; write `link!(billing, logistic)`"));
+        let message = "no crate is named; write `link!(billing, logistic)`";
+        return Err(syn::Error::new(proc_macro2::Span::call_site(), message));
     }
     let (mut root, mut crates) = (None, Vec::new());
     while !input.is_empty() {

@@ -123,7 +123,8 @@ pub(crate) fn event(name: &str) -> Result<(), String> {
     let others = chars.all(|c| c == '_' || c.is_ascii_lowercase() || c.is_ascii_digit());
     if !first || !others || name.chars().all(|c| c == '_') {
         return Err(format!(
-            "`{name}` cannot name a method; write `name = \"…\"` in snake_case, such as `name = \"submit\"`"
+            "`{name}` cannot name a method; \
+             write `name = \"…\"` in snake_case, such as `name = \"submit\"`"
         ));
     }
     match name {

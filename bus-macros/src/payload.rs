@@ -21,7 +21,7 @@ arguments! {
 pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let errors = Errors::new();
     let arguments = Arguments::parse(arguments, &errors);
-    args::refuse_bare(&arguments.bare, "a payload has no name; leave it out", &errors);
+    args::refuse_bare(&arguments.bare, "leave it out", &errors);
     let derives = match read(item, "payload") {
         Ok(input) => {
             let before = errors.count();
@@ -55,7 +55,10 @@ pub(crate) fn not_a_union(input: &DeriveInput, what: &str, errors: &Errors) {
     if let Data::Union(data) = &input.data {
         errors.at(
             data.union_token,
-            format!("{what} is read from bytes and a union does not say which field holds; write an enum"),
+            format!(
+                "{what} is read from bytes and a union does not say which field holds; \
+                 write an enum"
+            ),
         );
     }
 }
@@ -100,7 +103,7 @@ mod tests {
                 )
             )
             .to_string()
-            .contains("unexpected string; a payload has no name; leave it out")
+            .contains("unexpected string; leave it out")
         );
         assert!(
             attribute(

@@ -16,7 +16,7 @@ macro_rules! code {
 pub(crate) use code;
 
 /// The crate that generated code names: `::bus`, or what `crate = path` says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Root(Option<Path>);
 
 impl Root {

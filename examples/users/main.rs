@@ -8,8 +8,8 @@
 //! cargo run --example users
 //! ```
 
-use async_lock::Barrier;
 use bus::prelude::*;
+use smol::lock::Barrier;
 
 /// Somebody has registered.
 #[event(exchange = "users", key = "user_registered")]

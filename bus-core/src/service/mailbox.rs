@@ -204,8 +204,7 @@ impl Mailbox {
     /// A delivery's handler starts.
     pub(crate) fn start(&self) {
         self.started.fetch_add(1, Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.waiting.store(0, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 && self.waiting.swap(0, Ordering::SeqCst) > 0 {
             self.space.notify(usize::MAX);
         }
         if self.over.load(Ordering::Relaxed) && self.depth() <= self.bound {

@@ -1,5 +1,6 @@
 //! A service: a named thread, a mailbox, and perhaps a state of its own.
 
+mod backlog;
 mod mailbox;
 pub(crate) mod stand;
 mod substitute;
@@ -7,7 +8,7 @@ mod tasks;
 mod turn;
 mod worker;
 
-use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,12 +16,14 @@ use std::time::Instant;
 
 use event_listener::{Event, Listener as _};
 
+use self::backlog::Backlog;
 pub(crate) use self::mailbox::{Entry, HARD, Mailbox};
 use self::turn::Turn;
 pub(crate) use self::worker::spawn;
 use crate::bus::Bus;
 use crate::delivery::Delivery;
-use crate::handler::{Access, ServiceDescriptor};
+use crate::failure::Failure;
+use crate::handler::{Access, Instance, ServiceDescriptor};
 use crate::waits::Invocation;
 
 /// A service as every thread sees it. Its state stays with its worker.
@@ -33,20 +36,26 @@ pub(crate) struct Service {
     stopped: AtomicBool,
     stop: Event,
     pub(crate) turn: Turn,
-    /// Asynchronous deliveries that a substitute hands to the service's own thread.
-    handed: Mutex<VecDeque<Delivery>>,
+    /// Notified when a substitute hands a delivery to the service's own thread.
     handing: Event,
+    backlog: Mutex<Backlog>,
     /// The running handlers of a service with state.
     holders: Mutex<Vec<(Invocation, Access)>>,
 }
 
 /// Tells that the thread of a service ends, however it ends.
-struct StoppedOnDrop(Arc<Service>);
+struct StoppedOnDrop(Bus, Arc<Service>);
 
 impl Drop for StoppedOnDrop {
     fn drop(&mut self) {
-        self.0.stopped.store(true, Ordering::Release);
-        self.0.stop.notify(usize::MAX);
+        let service = &self.1;
+        // Nobody would ever look at what is left, or at what comes.
+        service.mailbox.close();
+        for entry in service.take_waiting() {
+            self.0.refuse(entry);
+        }
+        service.stopped.store(true, Ordering::Release);
+        service.stop.notify(usize::MAX);
     }
 }
 
@@ -64,14 +73,14 @@ impl Service {
             stopped: AtomicBool::new(false),
             stop: Event::new(),
             turn: Turn::default(),
-            handed: Mutex::default(),
             handing: Event::new(),
+            backlog: Mutex::default(),
             holders: Mutex::default(),
         }
     }
 
-    fn stopped_on_drop(self: &Arc<Self>) -> StoppedOnDrop {
-        StoppedOnDrop(self.clone())
+    fn stopped_on_drop(self: &Arc<Self>, bus: &Bus) -> StoppedOnDrop {
+        StoppedOnDrop(bus.clone(), self.clone())
     }
 
     /// Waits until the thread is at its end; `false` if it is not by `deadline`.
@@ -102,12 +111,18 @@ impl Service {
 
     /// Hands an asynchronous delivery to the service's own thread.
     fn hand_over(&self, delivery: Delivery) {
-        self.handed.lock().unwrap_or_else(PoisonError::into_inner).push_back(delivery);
+        self.backlog().hand_over(delivery);
         self.handing.notify(1);
     }
 
-    fn take_handed(&self) -> VecDeque<Delivery> {
-        std::mem::take(&mut *self.handed.lock().unwrap_or_else(PoisonError::into_inner))
+    fn backlog(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes everything that was accepted and has not started.
+    pub(crate) fn take_waiting(&self) -> Vec<Entry> {
+        let waiting = self.backlog().take_all().into_iter().map(Entry::One);
+        waiting.chain(self.mailbox.clear()).collect()
     }
 
     /// The running handlers that hold the state, and how.
@@ -131,5 +146,40 @@ impl Service {
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Service").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Runs a synchronous delivery on a thread that is not the service's own.
+fn serve_one(bus: &Bus, service: &Arc<Service>, delivery: Delivery) {
+    let started = Started::new(service);
+    unharmed(service, || {
+        if let Some(result) = delivery.run_unless_cancelled(bus, &Instance::NONE) {
+            delivery.conclude(bus, result);
+        }
+    });
+    drop(started);
+}
+
+/// Runs what may run code of the user outside of a handler, such as a destructor.
+fn unharmed(service: &Service, run: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+        let failure = Failure::panic(panic);
+        tracing::error!(service = &*service.name, %failure, "something panicked around a handler");
+    }
+}
+
+/// That a delivery has started; done when dropped.
+struct Started(Arc<Service>);
+
+impl Started {
+    fn new(service: &Arc<Service>) -> Self {
+        service.mailbox.start();
+        Self(service.clone())
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.0.mailbox.finish();
     }
 }

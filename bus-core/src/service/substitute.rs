@@ -5,8 +5,7 @@
 //! service's own thread, whose executor goes on. Its work is over once the mailbox is empty or the
 //! own thread is back. If one of its handlers waits in its turn, the next substitute takes over.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,14 +13,11 @@ use std::time::Instant;
 
 use super::{Entry, Service, stand};
 use crate::bus::Bus;
-use crate::delivery::Delivery;
-use crate::handler::Instance;
 use crate::park;
 
 pub(super) struct Substitute {
     bus: Bus,
     service: Arc<Service>,
-    queue: RefCell<VecDeque<Delivery>>,
     consumes: Cell<bool>,
 }
 
@@ -41,8 +37,7 @@ pub(crate) fn spawn(bus: &Bus, service: &Arc<Service>) {
 fn serve(bus: Bus, service: Arc<Service>) {
     let runtime = bus.runtime();
     let _inside = runtime.enter();
-    let substitute =
-        Rc::new(Substitute { bus, service, queue: RefCell::default(), consumes: Cell::new(true) });
+    let substitute = Rc::new(Substitute { bus, service, consumes: Cell::new(true) });
     let _standing = stand::substitute(&substitute);
     substitute.run();
     substitute.service.mailbox.leave();
@@ -56,30 +51,32 @@ impl Substitute {
                 self.consumes.set(false);
                 return;
             }
-            self.queue.borrow_mut().extend(batch.into_iter().flat_map(Entry::deliveries));
-            while let Some(delivery) = self.next() {
-                if delivery.binding.code.is_async() {
-                    self.service.hand_over(delivery);
-                    continue;
-                }
-                self.service.turn.acquire();
-                delivery.serve(&self.bus, &Instance::NONE);
-                self.service.turn.release();
-            }
+            self.service.backlog().extend(batch.into_iter().flat_map(Entry::deliveries));
+            while self.serve_next() {}
         }
     }
 
-    /// The next delivery; nothing once the service's own thread is back.
-    fn next(&self) -> Option<Delivery> {
+    /// Serves the next delivery; `false` if there is none, or the service's own thread is back.
+    fn serve_next(&self) -> bool {
+        // Whoever has the turn takes the next one, so they start in the order of the line.
+        self.service.turn.acquire();
         if self.consumes.get() && self.service.mailbox.is_recalled() {
             self.give_up();
         }
-        self.queue.borrow_mut().pop_front()
+        let delivery = self.consumes.get().then(|| self.service.backlog().next_of_any()).flatten();
+        let served = delivery.is_some();
+        match delivery {
+            Some(delivery) if delivery.binding.code.is_async() => self.service.hand_over(delivery),
+            Some(delivery) => super::serve_one(&self.bus, &self.service, delivery),
+            None => {}
+        }
+        self.service.turn.release();
+        served
     }
 
     fn give_up(&self) {
         self.consumes.set(false);
-        let rest = self.queue.take().into_iter().map(Entry::One).collect();
+        let rest = self.service.backlog().take().into_iter().map(Entry::One).collect();
         if self.service.mailbox.give_up(rest) {
             spawn(&self.bus, &self.service);
         }

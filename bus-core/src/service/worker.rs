@@ -8,7 +8,7 @@
 //! One with state, which never leaves this thread, runs other handlers on top of the waiting one.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -22,8 +22,9 @@ use event_listener::Event;
 use futures_lite::FutureExt as _;
 use futures_lite::future::yield_now;
 
+use super::backlog::Holders;
 use super::tasks::Tasks;
-use super::{Entry, Service, stand, substitute};
+use super::{Entry, Service, Started, stand, substitute, unharmed};
 use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::context::Context;
@@ -63,15 +64,13 @@ pub(crate) fn spawn(
 fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
     let runtime = bus.runtime();
     let _inside = runtime.enter();
-    let _stopped = service.stopped_on_drop();
+    let _stopped = service.stopped_on_drop(&bus);
     let worker = Rc::new(Worker {
         tasks: Tasks::new(),
         bus,
         service: service.clone(),
         instance: RefCell::default(),
         broken: Cell::new(false),
-        queue: RefCell::default(),
-        lanes: RefCell::default(),
         active: Cell::new(0),
         changed: Event::new(),
         has_turn: Cell::new(true),
@@ -93,10 +92,6 @@ pub(super) struct Worker {
     instance: RefCell<Instance>,
     /// The state is to be made anew before anything else touches it.
     broken: Cell<bool>,
-    /// What was taken out of the mailbox and has not started.
-    queue: RefCell<VecDeque<Delivery>>,
-    /// The asynchronous handlers that are limited in how many run at once.
-    lanes: RefCell<HashMap<*const Binding, Lane>>,
     /// Asynchronous handlers that run.
     active: Cell<usize>,
     /// Notified when a delivery may start that could not before.
@@ -106,13 +101,6 @@ pub(super) struct Worker {
     serves: Cell<bool>,
     /// A handler waited on this thread, which may have used up a wake-up that was for others.
     waited: Cell<bool>,
-}
-
-/// The running and the waiting deliveries of one asynchronous handler.
-#[derive(Default)]
-struct Lane {
-    running: usize,
-    waiting: VecDeque<Delivery>,
 }
 
 /// What became of the first delivery in line.
@@ -152,7 +140,7 @@ impl Worker {
             } else if self.service.mailbox.has_substitutes() {
                 self.service.turn.pass();
             }
-            task();
+            unharmed(&self.service, task);
             if without {
                 self.leave_turn();
             }
@@ -204,11 +192,10 @@ impl Worker {
             if closed && (self.is_done() || self.bus.is_aborting()) {
                 return;
             }
-            let changed = self.changed.listen();
+            let (changed, handed) = (self.changed.listen(), self.service.handing.listen());
             if self.step() == Step::Went {
                 continue;
             }
-            let handed = self.service.handing.listen();
             let news = poll_fn(|cx| if closed { Poll::Pending } else { self.poll_news(cx) });
             let nothing_new = async {
                 changed.or(handed).await;
@@ -219,127 +206,76 @@ impl Worker {
     }
 
     fn is_done(&self) -> bool {
-        self.active.get() == 0 && self.queue.borrow().is_empty()
+        self.active.get() == 0 && self.service.backlog().is_empty()
     }
 
     /// Brings what is new into the queue; ready with `false` once there will be nothing any more.
     fn poll_news(&self, cx: &mut TaskContext<'_>) -> Poll<bool> {
-        let handed = self.service.take_handed();
-        if !handed.is_empty() {
-            self.queue.borrow_mut().extend(handed);
-            return Poll::Ready(true);
-        }
         let mut batch = VecDeque::new();
         let open = self.service.mailbox.poll_take(&mut batch, cx);
-        self.queue.borrow_mut().extend(batch.into_iter().flat_map(Entry::deliveries));
+        if !batch.is_empty() {
+            self.service.backlog().extend(batch.into_iter().flat_map(Entry::deliveries));
+        }
         open
     }
 
-    /// Starts the first delivery that can.
+    /// Starts the first delivery that can. Whatever panics around a handler, such as a payload that
+    /// is dropped, ends neither this thread nor the count of what is done.
     fn step(self: &Rc<Self>) -> Step {
         let Some(delivery) = self.next() else { return Step::Stuck };
-        if delivery.is_cancelled() {
-            self.service.mailbox.start();
-            delivery.give_up();
-            self.service.mailbox.finish();
-            return Step::Went;
-        }
-        if delivery.binding.code.is_async() {
-            self.start(delivery);
-        } else {
-            let hold = Hold::new(self, &delivery);
-            self.service.mailbox.start();
-            let instance = self.instance.borrow().clone();
-            let result = delivery.run(&self.bus, &instance, false);
-            drop(hold);
-            self.conclude(delivery, result);
-        }
+        let is_async = delivery.binding.code.is_async();
+        unharmed(&self.service, || {
+            if is_async { self.start(delivery) } else { self.run_sync(delivery) }
+        });
         Step::Went
     }
 
-    /// Takes the first delivery that can start out of the queue; those of a full lane move there.
+    /// Takes the first delivery that can start.
     fn next(self: &Rc<Self>) -> Option<Delivery> {
-        let mut queue = self.queue.borrow_mut();
-        while let Some(delivery) = queue.pop_front() {
-            if let Some(delivery) = self.enter_lane(delivery) {
-                queue.push_front(delivery);
-                break;
-            }
-        }
-        let access = queue.front()?.binding.access;
         if self.service.state.is_none() {
-            return queue.pop_front();
+            return self.service.backlog().next();
         }
-        if self.broken.get() {
+        if self.broken.get() && !self.service.backlog().is_empty() {
             self.rebuild();
             return None;
         }
         let holders = self.service.holders();
-        if may_start(access, &holders) {
-            return queue.pop_front();
-        }
-        // Those it waits for may themselves wait for something further back.
         let all_wait = holders.iter().all(|(holder, _)| self.bus.0.waits.is_waiting(*holder));
-        let index = queue.iter().position(|delivery| {
-            all_wait && may_start(delivery.binding.access, &holders) && self.has_lane(delivery)
-        });
-        index.and_then(|index| queue.remove(index))
+        self.service.backlog().next_with(&Holders { access: &holders, all_wait })
     }
 
-    /// Makes room for `delivery` in its lane, or keeps it there until there is.
-    fn enter_lane(&self, delivery: Delivery) -> Option<Delivery> {
-        if self.has_lane(&delivery) {
-            return Some(delivery);
-        }
-        let mut lanes = self.lanes.borrow_mut();
-        let lane = lanes.entry(Arc::as_ptr(&delivery.binding)).or_default();
-        lane.waiting.push_back(delivery);
-        None
+    fn next_own(&self) -> Option<Delivery> {
+        self.service.backlog().next_own()
     }
 
-    fn has_lane(&self, delivery: &Delivery) -> bool {
-        if !delivery.binding.code.is_async() {
-            return true;
+    fn run_sync(self: &Rc<Self>, delivery: Delivery) {
+        let hold = Hold::new(self, &delivery);
+        let instance = self.instance.borrow().clone();
+        let started = Started::new(&self.service);
+        if let Some(result) = delivery.run_unless_cancelled(&self.bus, &instance) {
+            drop(hold);
+            self.conclude(delivery, result);
         }
-        let lanes = self.lanes.borrow();
-        let running = lanes.get(&Arc::as_ptr(&delivery.binding)).map_or(0, |lane| lane.running);
-        delivery.limit().is_none_or(|limit| running < limit)
+        drop(started);
     }
 
     /// Starts an asynchronous delivery.
     fn start(self: &Rc<Self>, delivery: Delivery) {
-        if delivery.limit().is_some() {
-            let mut lanes = self.lanes.borrow_mut();
-            lanes.entry(Arc::as_ptr(&delivery.binding)).or_default().running += 1;
-        }
+        let place = Place::new(self, &delivery);
         let hold = Hold::new(self, &delivery);
-        self.service.mailbox.start();
-        self.active.set(self.active.get() + 1);
-        let this = self.clone();
-        let task = async move {
-            let result = this.run_async(&delivery).await;
-            drop(hold);
-            if delivery.limit().is_some() {
-                this.leave_lane(&delivery.binding);
-            }
-            this.conclude(delivery, result);
-            this.active.set(this.active.get() - 1);
-            this.change();
-        };
-        self.tasks.spawn(task);
-    }
-
-    /// Leaves a lane; who waits for it is first in line now.
-    fn leave_lane(&self, binding: &Arc<Binding>) {
-        let mut lanes = self.lanes.borrow_mut();
-        let key = Arc::as_ptr(binding);
-        let Some(lane) = lanes.get_mut(&key) else { return };
-        lane.running -= 1;
-        match lane.waiting.pop_front() {
-            Some(delivery) => self.queue.borrow_mut().push_front(delivery),
-            None if lane.running == 0 => drop(lanes.remove(&key)),
-            None => {}
+        let started = Started::new(&self.service);
+        if delivery.is_cancelled() {
+            delivery.give_up();
+            return;
         }
+        let this = self.clone();
+        self.tasks.spawn(async move {
+            // Each of these gives back what it stands for, also if something below panics.
+            let (_place, _started) = (place, started);
+            let result = caught(this.run_async(&delivery)).await;
+            drop(hold);
+            this.conclude(delivery, result);
+        });
     }
 
     /// Something may start now that could not before.
@@ -387,7 +323,6 @@ impl Worker {
             self.broken.set(true);
         }
         delivery.conclude(&self.bus, result);
-        self.service.mailbox.finish();
     }
 
     async fn make_state(&self, ctx: Context) -> Result<(), Failure> {
@@ -408,29 +343,32 @@ impl Worker {
             return;
         }
         self.service.lock_holders().push((me, Access::Exclusive));
-        self.active.set(self.active.get() + 1);
+        let place = Place::of_nobody(self);
         let this = self.clone();
-        let task = async move {
+        self.tasks.spawn(async move {
+            let _place = place;
             tracing::warn!(service = &*this.service.name, "the state is made anew after a panic");
-            drop(this.instance.take());
+            unharmed(&this.service, || drop(this.instance.take()));
             let made = this.make_state(ctx).await;
             this.service.lock_holders().retain(|(holder, _)| *holder != me);
             if let Err(failure) = made {
-                let first = this.queue.borrow_mut().pop_front();
+                let first = this.service.backlog().next();
                 if let Some(delivery) = first {
-                    this.service.mailbox.start();
+                    let _started = Started::new(&this.service);
                     this.conclude(delivery, Err(Failure::unavailable(&failure)));
                 }
             }
-            this.active.set(this.active.get() - 1);
-            this.change();
-        };
-        self.tasks.spawn(task);
+        });
     }
 
     async fn tear_down(&self) {
         let instance = self.instance.take();
         let Some(descriptor) = self.service.state.filter(|_| instance.is_some()) else { return };
+        if self.broken.get() {
+            let service = &*self.service.name;
+            tracing::warn!(service, "a panic left the state broken; its shutdown is not run");
+            return unharmed(&self.service, || drop(instance));
+        }
         let Some(shutdown) = descriptor.shutdown else { return };
         let ctx = Context::of_service(self.bus.clone(), self.service.clone());
         let current = Current::of(&ctx);
@@ -453,7 +391,7 @@ impl Worker {
         if self.service.state.is_some() {
             return self.wait_with_state(deadline, poll);
         }
-        let rest = self.queue.take().into_iter().map(Entry::One).collect();
+        let rest = self.service.backlog().take().into_iter().map(Entry::One).collect();
         if self.service.mailbox.step_aside(rest) {
             substitute::spawn(&self.bus, &self.service);
         }
@@ -476,14 +414,9 @@ impl Worker {
     ) -> Option<T> {
         loop {
             let mut handed = pin!(self.service.handing.listen());
-            for delivery in self.service.take_handed() {
-                if let Some(delivery) = self.enter_lane(delivery) {
-                    self.start(delivery);
-                }
-            }
-            // A task that ended may have made room for one that waited in its lane.
-            for delivery in self.queue.take() {
-                self.start(delivery);
+            // Among them is what a task that ended has made room for in its lane.
+            while let Some(delivery) = self.next_own() {
+                unharmed(&self.service, || self.start(delivery));
             }
             if let Poll::Ready(output) = park::once(&mut *poll) {
                 return Some(output);
@@ -521,15 +454,35 @@ impl Worker {
 /// Runs a handler's future and makes a panic its failure.
 async fn caught<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let done = AssertUnwindSafe(future).catch_unwind().await;
-    done.unwrap_or_else(|panic| Err(Failure::panic(&*panic)))
+    done.unwrap_or_else(|panic| Err(Failure::panic(panic)))
 }
 
-fn may_start(access: Access, holders: &[((u64, u32), Access)]) -> bool {
-    match access {
-        Access::Exclusive => holders.is_empty(),
-        Access::Shared | Access::Stateless => {
-            holders.iter().all(|(_, access)| *access != Access::Exclusive)
+/// The place of a task among those that run, and in its lane; free again when dropped.
+struct Place(Rc<Worker>, Option<Arc<Binding>>);
+
+impl Place {
+    fn new(worker: &Rc<Worker>, delivery: &Delivery) -> Self {
+        let lane = delivery.limit().map(|_| delivery.binding.clone());
+        if let Some(binding) = &lane {
+            worker.service.backlog().enter(binding);
         }
+        worker.active.set(worker.active.get() + 1);
+        Self(worker.clone(), lane)
+    }
+
+    fn of_nobody(worker: &Rc<Worker>) -> Self {
+        worker.active.set(worker.active.get() + 1);
+        Self(worker.clone(), None)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(binding) = &self.1 {
+            self.0.service.backlog().leave(binding);
+        }
+        self.0.active.set(self.0.active.get() - 1);
+        self.0.change();
     }
 }
 

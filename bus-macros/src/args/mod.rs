@@ -37,17 +37,15 @@ pub(crate) struct Argument {
 }
 
 impl Argument {
-    /// Refuses the argument, naming the known ones.
-    pub(crate) fn unknown(&self, known: &[&str], errors: &Errors) {
+    /// Refuses the argument, naming the known ones; returns the one that was probably meant.
+    pub(crate) fn unknown<'k>(&self, known: &[&'k str], errors: &Errors) -> Option<&'k str> {
         let name = self.name.unraw().to_string();
-        let remedy = match (near::nearest(&name, known), known) {
-            (Some(nearest), _) => {
-                format!("did you mean `{nearest}`? expected {}", near::list(known))
-            }
-            (None, []) => "leave it out".to_owned(),
-            (None, _) => format!("expected {}", near::list(known)),
-        };
-        errors.at(&self.name, format!("unknown argument `{name}`; {remedy}"));
+        let nearest = near::nearest(&name, known);
+        let guess =
+            nearest.map(|nearest| format!("did you mean `{nearest}`? ")).unwrap_or_default();
+        let known = near::list(known);
+        errors.at(&self.name, format!("unknown argument `{name}`; {guess}expected {known}"));
+        nearest
     }
 }
 
@@ -152,19 +150,24 @@ macro_rules! arguments {
             $( $(#[$field_doc])* $vis $field: $crate::args::Slot<$form>, )*
             /// The arguments without a name, in order.
             $vis bare: Vec<syn::Expr>,
+            /// The arguments that unknown names were probably meant to be.
+            $vis misspelt: Vec<&'static str>,
         }
 
         impl $name {
             $vis const KNOWN: &'static [&'static str] = &[$($word),*];
 
-            $vis fn parse(tokens: proc_macro2::TokenStream, errors: &$crate::errors::Errors) -> Self {
+            $vis fn parse(
+                tokens: proc_macro2::TokenStream,
+                errors: &$crate::errors::Errors,
+            ) -> Self {
                 let mut arguments = Self::default();
                 for item in $crate::args::items(tokens, errors) {
                     match item {
                         $crate::args::Item::Bare(expr) => arguments.bare.push(expr),
-                        $crate::args::Item::Named(argument) => match argument.name.to_string().as_str() {
+                        $crate::args::Item::Named(argument) => match &*argument.name.to_string() {
                             $( $word => arguments.$field.set(argument, errors), )*
-                            _ => argument.unknown(Self::KNOWN, errors),
+                            _ => arguments.misspelt.extend(argument.unknown(Self::KNOWN, errors)),
                         },
                     }
                 }
@@ -214,7 +217,8 @@ mod tests {
         assert_eq!(
             messages,
             [
-                "unknown argument `queu`; did you mean `queue`? expected `queue`, `inline`, `retry` or `crate`",
+                "unknown argument `queu`; \
+                 did you mean `queue`? expected `queue`, `inline`, `retry` or `crate`",
                 "duplicate argument `retry`; keep one",
                 "`inline` takes no value; write `inline` alone",
                 "`queue` takes a string; write `queue = \"…\"`",

@@ -127,7 +127,8 @@ fn time(name: &Ident, expr: Expr) -> syn::Result<Time> {
                 Err(_) => Err(syn::Error::new(
                     text.span(),
                     format!(
-                        "`{}` is no duration; write numbers with units, such as \"500ms\", \"2s\" or \"1m 30s\"",
+                        "`{}` is no duration; \
+                         write numbers with units, such as \"500ms\", \"2s\" or \"1m 30s\"",
                         text.value()
                     ),
                 )),
@@ -230,7 +231,8 @@ mod tests {
         );
         assert_eq!(
             refused::<Time>(Value::Assigned(parse_quote!("soon"))),
-            "`soon` is no duration; write numbers with units, such as \"500ms\", \"2s\" or \"1m 30s\""
+            "`soon` is no duration; \
+             write numbers with units, such as \"500ms\", \"2s\" or \"1m 30s\""
         );
         assert_eq!(
             refused::<Time>(Value::Assigned(parse_quote!(["1s"]))),

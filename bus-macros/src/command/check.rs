@@ -80,12 +80,12 @@ fn name<'a>(bare: &'a [Expr], errors: &Errors) -> Option<&'a LitStr> {
     let Some((Expr::Lit(ExprLit { lit: Lit::Str(name), .. }), others)) = bare.split_first() else {
         args::refuse_bare(
             bare,
-            "a command is named by a string, such as `\"billing.invoice\"`",
+            "name a command by a string, such as `\"billing.invoice\"`",
             errors,
         );
         return None;
     };
-    args::refuse_bare(others, "a command has one name; keep one", errors);
+    args::refuse_bare(others, "keep one name", errors);
     names::check(name, |text| names::on_the_bus("a command", text), errors);
     Some(name)
 }
@@ -96,7 +96,9 @@ fn too_many(shape: &Shape, errors: &Errors) {
         errors.at(
             &surplus.ty,
             format!(
-                "a command has at most {MOST_ARGUMENTS} parameters that travel and this one has {}; \
+                "a command has at most {MOST_ARGUMENTS} parameters that travel \
+                 and this one has {}; \
+                 \
                  gather them in a struct",
                 travelling.count()
             ),
@@ -111,7 +113,8 @@ fn code<'a>(arguments: &'a Arguments, function: &Function, errors: &Errors) -> C
         (Body::Missing(semicolon), _) if arguments.serves.is_given() => {
             errors.at(
                 semicolon,
-                "`serves` implements a contract and there is no body; write one, or remove `serves`",
+                "`serves` implements a contract and there is no body; \
+                 write one, or remove `serves`",
             );
             Code::Elsewhere
         }
@@ -123,7 +126,8 @@ fn code<'a>(arguments: &'a Arguments, function: &Function, errors: &Errors) -> C
 fn contract(arguments: &Arguments, shape: &Shape, errors: &Errors) {
     let message = |name: &str| {
         format!(
-            "a contract has no code of its own and `{name}` is about code; say it at the implementation"
+            "a contract has no code of its own and `{name}` is about code; \
+             say it at the implementation"
         )
     };
     arguments.inline.refuse(&message("inline"), errors);
@@ -133,7 +137,8 @@ fn contract(arguments: &Arguments, shape: &Shape, errors: &Errors) {
     arguments.concurrency.refuse(&message("concurrency"), errors);
     arguments.unique.refuse(&message("unique"), errors);
     arguments.local.refuse(
-        "a contract is served by another process and `local` forbids that; write a body, or remove `local`",
+        "a contract is served by another process and `local` forbids that; \
+         write a body, or remove `local`",
         errors,
     );
     for parameter in shape.parameters.iter().filter(|parameter| parameter.is_injected()) {

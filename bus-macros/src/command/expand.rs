@@ -6,7 +6,7 @@ use syn::Type;
 
 use super::handle::{calls, handle};
 use super::{Code, Command};
-use crate::function::expand::{self, Service, foreign, probe};
+use crate::function::expand::{self, Probe, Service, foreign, probe};
 use crate::function::{Output, Parameter, Passing, parameter};
 use crate::root::{at, code, respan};
 
@@ -44,35 +44,57 @@ pub(crate) fn registration(command: &Command<'_>) -> TokenStream {
 }
 
 /// The types of a command.
-pub(crate) struct Types {
+struct Types {
     /// The owned parameters, as a tuple.
     args: TokenStream,
     ok: TokenStream,
     err: TokenStream,
-    pub(crate) promise: TokenStream,
+    /// What the others need.
+    before: TokenStream,
 }
 
-pub(crate) fn types(p: &TokenStream, command: &Command<'_>) -> Types {
+fn types(p: &TokenStream, command: &Command<'_>) -> Types {
     let owned: Vec<_> = command.arguments().map(|parameter| owned(p, parameter)).collect();
     // What fails a bound here is told at the list of parameters.
     let args = quote_spanned!(command.shape.list=> (#(#owned,)*));
-    let (ok, err, promise) = match &command.shape.output {
-        Output::Unit | Output::Wrong => (code!(()), code!(#p::Infallible), code!(#p::Promise<()>)),
-        Output::Plain(ty) => (code!(#ty), code!(#p::Infallible), code!(#p::Promise<#ty>)),
-        Output::Result { ty, ok, err } => {
+    let mut before = TokenStream::new();
+    let (ok, err) = match &command.shape.output {
+        Output::Unit | Output::Wrong => (code!(()), code!(#p::Infallible)),
+        Output::Plain(ty) => (code!(#ty), code!(#p::Infallible)),
+        Output::Result { ok: Some(ok), err: Some(err), .. } => (code!(#ok), code!(#err)),
+        Output::Result { ty, ok, .. } => {
             let span = at(ty);
+            let fallible = probe(p, Probe::Fallible, ty, span);
             let p = respan(p, span);
-            let projected = |name: &str| {
-                let name = Ident::new(name, span);
-                quote_spanned!(span=> #p::#name<#ty>)
+            // Whether the type is std's `Result` is asked once, in the signature of the handle.
+            before = quote_spanned! {span=>
+                const __FALLIBLE: bool = #fallible;
+                type __Split = #p::Kind<__FALLIBLE>;
             };
-            let ok = ok.as_ref().map_or_else(|| projected("OkOf"), |ok| code!(#ok));
-            let err = err.as_ref().map_or_else(|| projected("ErrorOf"), |err| code!(#err));
-            let promise = code!(#p::Promise<#ok, #err>);
-            (ok, err, promise)
+            let split = quote_spanned!(span=> <__Split as #p::Split<#ty>>);
+            let ok = ok.as_ref().map_or_else(|| quote_spanned!(span=> #split::Ok), |ok| code!(#ok));
+            (ok, quote_spanned!(span=> #split::Err))
         }
     };
-    Types { args, ok, err, promise }
+    Types { args, ok, err, before }
+}
+
+/// What the handle promises.
+pub(super) fn promise(p: &TokenStream, command: &Command<'_>) -> TokenStream {
+    match &command.shape.output {
+        Output::Unit | Output::Wrong => code!(#p::Promise<()>),
+        Output::Plain(ty) => code!(#p::Promise<#ty>),
+        Output::Result { ty, ok, err } => {
+            let span = at(ty);
+            let q = respan(p, span);
+            let ok =
+                ok.as_ref().map_or_else(|| quote_spanned!(span=> #q::OkOf<#ty>), |ok| code!(#ok));
+            let err = err
+                .as_ref()
+                .map_or_else(|| quote_spanned!(span=> #q::ErrorOf<#ty>), |err| code!(#err));
+            quote_spanned!(span=> #q::Promise<#ok, #err>)
+        }
+    }
 }
 
 /// The type of a parameter on its way.
@@ -112,35 +134,36 @@ fn assertions(p: &TokenStream, command: &Command<'_>) -> TokenStream {
 
 /// Refuses a `Result` that another name hides: readers and the bus would not see that it can fail.
 fn hidden_result(p: &TokenStream, ty: &Type) -> TokenStream {
-    let p = respan(p, at(ty));
+    let fallible = probe(p, Probe::Fallible, ty, at(ty));
     quote_spanned! {at(ty)=>
         ::core::assert!(
-            !{ use #p::probe::NotFallible as _; #p::Probe::<#ty>::FALLIBLE },
-            "this is a `Result` under another name; write it as `Result<…>`, so that readers and the bus see that it can fail",
+            !#fallible,
+            "this is a `Result` under another name; \
+             write it as `Result<…>`, so that readers and the bus see that it can fail",
         );
     }
 }
 
 /// The signature of a command as a function pointer, of what travels alone.
-fn stub<'a>(command: &'a Command<'_>) -> (Vec<&'a Type>, TokenStream) {
-    let inputs = command.arguments().map(|parameter| &parameter.ty).collect();
+fn signature(command: &Command<'_>) -> TokenStream {
+    let inputs = command.arguments().map(|parameter| &parameter.ty);
     let output = match &command.shape.output {
         Output::Plain(ty) | Output::Result { ty, .. } => code!(-> #ty),
         Output::Unit | Output::Wrong => TokenStream::new(),
     };
-    (inputs, output)
+    quote_spanned!(command.shape.list=> fn(#(#inputs),*) #output)
 }
 
-/// Checks the implementation of a contract against it.
+/// Checks the implementation of a contract against it, in what travels: whether it is asynchronous
+/// and what the bus supplies is no concern of callers.
 fn serves(p: &TokenStream, command: &Command<'_>) -> TokenStream {
     let Code::Serves(contract) = command.code else { return TokenStream::new() };
-    let (inputs, output) = stub(command);
-    let name = foreign(&command.shape.name);
-    let span = at(&command.shape.name);
-    quote_spanned! {span=>
-        const _: <#contract as #p::Contract>::Signature = {
-            fn #name(#(_: #inputs),*) #output { ::core::unreachable!() }
-            #name
+    let signature = signature(command);
+    let implements = quote_spanned!(command.shape.list=> __implements::<#contract, #signature>());
+    code! {
+        const _: fn() = || {
+            fn __implements<C: #p::Contract<Signature = F>, F>() {}
+            #implements;
         };
     }
 }
@@ -148,11 +171,11 @@ fn serves(p: &TokenStream, command: &Command<'_>) -> TokenStream {
 /// A contract keeps its signature for its implementations.
 fn contract(p: &TokenStream, command: &Command<'_>) -> TokenStream {
     let Code::Elsewhere = command.code else { return TokenStream::new() };
-    let (inputs, output) = stub(command);
+    let signature = signature(command);
     let name = foreign(&command.handle);
     code! {
         impl #p::Contract for #name {
-            type Signature = fn(#(#inputs),*) #output;
+            type Signature = #signature;
         }
     }
 }
@@ -172,13 +195,14 @@ fn unique(command: &Command<'_>) -> TokenStream {
 
 /// What the runtime knows of the types.
 fn spec(p: &TokenStream, command: &Command<'_>) -> TokenStream {
-    let Types { args, ok, err, .. } = types(p, command);
+    let Types { args, ok, err, before } = types(p, command);
     let retry_if = expand::option(command.options.retry_if);
-    let text = probe(p, "NoText", "TEXT", &code!(__Err));
-    let encode = probe(p, "NoEncode", "ENCODE", &code!(__Err));
-    let decode = probe(p, "NoDecode", "DECODE", &code!(__Err));
-    let clone = probe(p, "NoClone", "CLONE", &code!(__Args));
+    let here = Span::mixed_site();
+    let [text, encode, decode] =
+        [Probe::Text, Probe::Encode, Probe::Decode].map(|ask| probe(p, ask, code!(__Err), here));
+    let clone = probe(p, Probe::Clone, code!(__Args), here);
     code! {
+        #before
         struct __Spec;
         type __Args = #args;
         type __Ok = #ok;
@@ -188,8 +212,8 @@ fn spec(p: &TokenStream, command: &Command<'_>) -> TokenStream {
             type Ok = #ok;
             type Err = #err;
             const DESCRIPTOR: &'static #p::CommandDescriptor = &__COMMAND;
-            const CLONE: ::core::option::Option<fn(&__Args) -> __Args> = #clone;
-            const ERRORS: #p::Errors<__Err> = #p::Errors {
+            const CLONE: ::core::option::Option<fn(&Self::Args) -> Self::Args> = #clone;
+            const ERRORS: #p::Errors<Self::Err> = #p::Errors {
                 text: #text,
                 encode: #encode,
                 decode: #decode,
@@ -235,8 +259,8 @@ fn descriptor(p: &TokenStream, command: &Command<'_>) -> TokenStream {
 fn wire(p: &TokenStream) -> TokenStream {
     let halves = ["__Args", "__Ok"].map(|name| {
         let ty = Ident::new(name, Span::mixed_site());
-        let encode = probe(p, "NoEncode", "ENCODE", &code!(#ty));
-        let decode = probe(p, "NoDecode", "DECODE", &code!(#ty));
+        let [encode, decode] =
+            [Probe::Encode, Probe::Decode].map(|ask| probe(p, ask, &ty, Span::mixed_site()));
         code!(#encode, #decode)
     });
     code!(#p::CommandWire::probed::<__Spec>(#(#halves),*))
@@ -269,8 +293,7 @@ fn body(p: &TokenStream, command: &Command<'_>) -> TokenStream {
         .collect();
     let result = if let Output::Result { ty, .. } = &command.shape.output {
         let p = respan(p, at(ty));
-        let returned = code!(__returned);
-        quote_spanned!(at(ty)=> #p::Fallible::result(#returned))
+        quote_spanned!(at(ty)=> #p::Fallible::result(__returned))
     } else {
         code!(::core::result::Result::Ok(__returned))
     };

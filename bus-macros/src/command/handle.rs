@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote_spanned};
 use syn::ext::IdentExt as _;
 
-use super::expand::types;
+use super::expand::promise;
 use super::{Code, Command};
 use crate::function::expand::foreign;
 use crate::function::{Passing, parameter};
@@ -30,7 +30,7 @@ pub(crate) fn handle(command: &Command<'_>) -> TokenStream {
 
 /// `execute`, `dispatch` and `on`, on the handle and on a given bus.
 pub(crate) fn calls(p: &TokenStream, command: &Command<'_>) -> TokenStream {
-    let promise = types(p, command).promise;
+    let promise = promise(p, command);
     let name = foreign(&command.handle);
     let parameters: Vec<_> = command
         .arguments()
@@ -93,7 +93,7 @@ pub(crate) fn fallback(command: &Command<'_>) -> TokenStream {
     let conditions = &command.conditions;
     let handle = handle(command);
     let name = foreign(&command.handle);
-    let promise = types(p, command).promise;
+    let promise = promise(p, command);
     let generics: Vec<_> = command
         .arguments()
         .enumerate()
@@ -105,18 +105,26 @@ pub(crate) fn fallback(command: &Command<'_>) -> TokenStream {
         const _: () = {
             impl #name {
                 #[doc(hidden)]
-                pub fn execute<#(#generics),*>(#(_: #generics),*) -> #promise { ::core::unreachable!() }
+                pub fn execute<#(#generics),*>(#(_: #generics),*) -> #promise {
+                    ::core::unreachable!()
+                }
                 #[doc(hidden)]
-                pub fn dispatch<#(#generics),*>(#(_: #generics),*) -> #p::Receipt { ::core::unreachable!() }
+                pub fn dispatch<#(#generics),*>(#(_: #generics),*) -> #p::Receipt {
+                    ::core::unreachable!()
+                }
                 #[doc(hidden)]
                 pub fn on(_: &#p::Bus) -> __On { __On }
             }
             pub struct __On;
             impl __On {
                 #[doc(hidden)]
-                pub fn execute<#(#generics),*>(&self, #(_: #generics),*) -> #promise { ::core::unreachable!() }
+                pub fn execute<#(#generics),*>(&self, #(_: #generics),*) -> #promise {
+                    ::core::unreachable!()
+                }
                 #[doc(hidden)]
-                pub fn dispatch<#(#generics),*>(&self, #(_: #generics),*) -> #p::Receipt { ::core::unreachable!() }
+                pub fn dispatch<#(#generics),*>(&self, #(_: #generics),*) -> #p::Receipt {
+                    ::core::unreachable!()
+                }
             }
         };
     }

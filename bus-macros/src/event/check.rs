@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span};
 use quote::ToTokens;
-use syn::{Data, DeriveInput, LitStr, Type};
+use syn::{Data, DeriveInput, LitStr, Path, Type};
 
 use super::parse::{self, Declared};
 use super::{Event, Events, Form, Names};
@@ -27,7 +27,9 @@ pub(crate) fn check<'a>(
              and own what it borrows",
         );
     }
-    one_form(input, declared, form, errors);
+    if form == Form::Derive {
+        helpers(declared, errors);
+    }
     let mut each = Vec::new();
     for declared in declared {
         let event = event(input, declared, errors);
@@ -36,51 +38,42 @@ pub(crate) fn check<'a>(
     }
     let roots = declared.iter().map(|declared| Root::new(&declared.arguments.root));
     Events {
-        root: roots.reduce(Root::or).unwrap_or_else(|| Root::new(&Slot::default())),
+        root: roots.reduce(Root::or).unwrap_or_default(),
         conditions: attrs::conditions(&input.attrs),
         vis: input.vis.clone(),
         ident: input.ident.clone(),
         each,
-        can_be_event: generics.params.is_empty() && !matches!(input.data, Data::Union(_)),
+        can_be_event: generics.params.is_empty()
+            && !matches!(input.data, Data::Union(_))
+            && (form == Form::Attribute || foreign_helpers(declared).next().is_none()),
     }
 }
 
-/// The two forms exclude each other.
-fn one_form(input: &DeriveInput, declared: &[Declared], form: Form, errors: &Errors) {
-    match form {
-        Form::Attribute => {
-            if let Some(derive) = parse::derives_event(&input.attrs) {
-                errors.at(
-                    derive,
-                    "`#[event]` above the derives is the attribute form and implements `Event` itself; \
-                     remove `Event` here, or move the derives above `#[event]`",
-                );
-            }
-        }
-        Form::Derive => {
-            if declared.is_empty() {
-                errors.at_span(
-                    Span::call_site(),
-                    "`Event` is derived and no event is named; \
-                     write `#[event(exchange = \"…\", key = \"…\")]` below the derives",
-                );
-            }
-            for path in declared.iter().filter_map(|declared| declared.path.as_ref()) {
-                errors.at(
-                    path,
-                    "below `#[derive(Event)]` the helper has no path; write `#[event(..)]`",
-                );
-            }
-        }
+/// The derive form names its events below the derive.
+fn helpers(declared: &[Declared], errors: &Errors) {
+    if declared.is_empty() {
+        errors.at_span(
+            Span::call_site(),
+            "`Event` is derived and no event is named; \
+             write `#[event(exchange = \"…\", key = \"…\")]` below the derives",
+        );
     }
+    for path in foreign_helpers(declared) {
+        errors.at(path, "below `#[derive(Event)]` the helper has no path; write `#[event(..)]`");
+    }
+}
+
+/// The paths of helpers that are no helpers: they are the attribute macro, which runs as well.
+fn foreign_helpers(declared: &[Declared]) -> impl Iterator<Item = &Path> {
+    declared.iter().filter_map(|declared| declared.path.as_ref())
 }
 
 fn event<'a>(input: &DeriveInput, declared: &'a Declared, errors: &Errors) -> Event<'a> {
-    let Declared { arguments, span, .. } = declared;
+    let Declared { arguments, span, is_readable, .. } = declared;
     let remedy = "write `exchange = \"…\"` and `key = \"…\"`";
     args::refuse_bare(&arguments.bare, remedy, errors);
     for (name, slot) in [("exchange", &arguments.exchange), ("key", &arguments.key)] {
-        if !slot.is_given() {
+        if !slot.is_given() && !arguments.misspelt.contains(&name) && *is_readable {
             errors.at_span(*span, format!("an event lacks its `{name}`; write `{name} = \"…\"`"));
         }
     }
@@ -116,9 +109,10 @@ fn names(arguments: &parse::Arguments, key: Option<&LitStr>, errors: &Errors) ->
         return None;
     }
     let span = span.resolved_at(Span::mixed_site());
+    // `gen` is a keyword since the edition of 2024 alone, which the parser does not know.
     let method = match syn::parse_str::<Ident>(&text) {
-        Ok(_) => Ident::new(&text, span),
-        Err(_) => Ident::new_raw(&text, span),
+        Ok(_) if text != "gen" => Ident::new(&text, span),
+        _ => Ident::new_raw(&text, span),
     };
     Some(Names { constant: Ident::new(&text.to_uppercase(), span), method })
 }

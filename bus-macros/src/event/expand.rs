@@ -1,7 +1,7 @@
 //! The constants, methods and registrations of events.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote_spanned};
+use quote::{ToTokens as _, format_ident, quote_spanned};
 use syn::{LitStr, Visibility};
 
 use super::{Event, Events, Names};
@@ -125,7 +125,8 @@ fn descriptor(p: &TokenStream, events: &Events<'_>, event: &Event<'_>) -> TokenS
     let upcasts = upcasts.iter().map(|old| {
         let span = at(old);
         let p = respan(p, span);
-        quote_spanned!(span=> #p::Upcast::new::<#old, #ty>())
+        let new = respan(&ty.to_token_stream(), span);
+        quote_spanned!(span=> #p::Upcast::new::<#old, #new>())
     });
     code! {
         #p::EventDescriptor {

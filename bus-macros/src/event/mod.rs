@@ -12,7 +12,7 @@ mod tests;
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
-use syn::{Attribute, LitStr, Type, Visibility};
+use syn::{Attribute, DeriveInput, LitStr, Type, Visibility, parse_quote};
 
 use crate::derives::{self, Needs};
 use crate::errors::Errors;
@@ -69,6 +69,14 @@ pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStre
             return quote!(#item #errors);
         }
     };
+    if let Some(derive) = parse::derives_event(&input.attrs) {
+        errors.at(
+            derive,
+            "`#[event]` above the derives is the attribute form and implements `Event` itself; \
+             remove `Event` here, or move the derives above `#[event]`",
+        );
+        return as_derive_form(&arguments, input, errors);
+    }
     let first = parse::Declared::new(arguments, Span::call_site(), &errors);
     let others = parse::take(&mut input.attrs, &errors);
     let declared: Vec<_> = std::iter::once(first).chain(others).collect();
@@ -78,12 +86,18 @@ pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStre
         let needs = if all_local { Needs::Local } else { Needs::Travels };
         derives::missing(&input.attrs, needs, &events.root)
     });
-    if errors.count() > 0 {
-        parse::drop_derive(&mut input.attrs);
-    }
     let generated = expand(&events, &errors);
     let errors = errors.into_compile_errors();
     quote!(#derives #input #generated #errors)
+}
+
+/// Both forms at once: the derive below does the work, so that the users of the event are not
+/// reported as well.
+fn as_derive_form(arguments: &TokenStream, mut input: DeriveInput, errors: Errors) -> TokenStream {
+    let derives = derives::missing(&input.attrs, Needs::Travels, &Root::default());
+    input.attrs.push(parse_quote!(#[event(#arguments)]));
+    let errors = errors.into_compile_errors();
+    quote!(#derives #input #errors)
 }
 
 /// Expands `#[derive(Event)] item`.

@@ -1,9 +1,8 @@
 //! The arguments of `#[event(..)]`, in both of its forms.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote};
 use syn::spanned::Spanned as _;
-use syn::{Attribute, LitStr, Meta, Path};
+use syn::{Attribute, LitStr, Path};
 
 use crate::args::{Flag, Name, Types, arguments};
 use crate::errors::Errors;
@@ -35,11 +34,13 @@ pub(crate) struct Declared {
     pub(crate) span: Span,
     /// Its path, where it is longer than `event`.
     pub(crate) path: Option<Path>,
+    /// Whether its arguments stand in parentheses.
+    pub(crate) is_readable: bool,
 }
 
 impl Declared {
     pub(crate) fn new(arguments: TokenStream, span: Span, errors: &Errors) -> Self {
-        Self { arguments: Arguments::parse(arguments, errors), span, path: None }
+        Self { arguments: Arguments::parse(arguments, errors), span, path: None, is_readable: true }
     }
 }
 
@@ -52,10 +53,12 @@ pub(crate) fn take(attrs: &mut Vec<Attribute>, errors: &Errors) -> Vec<Declared>
     taken
         .iter()
         .map(|attr| {
-            let arguments = errors.ok(attrs::arguments(attr)).unwrap_or_default();
-            let declared = Declared::new(arguments, attr.path().span(), errors);
+            let arguments = errors.ok(attrs::arguments(attr));
+            let is_readable = arguments.is_some();
             let path = (attr.path().segments.len() > 1).then(|| attr.path().clone());
-            Declared { path, ..declared }
+            let span = attr.path().span();
+            let declared = Declared::new(arguments.unwrap_or_default(), span, errors);
+            Declared { path, is_readable, ..declared }
         })
         .collect()
 }
@@ -63,17 +66,4 @@ pub(crate) fn take(attrs: &mut Vec<Attribute>, errors: &Errors) -> Vec<Declared>
 /// Where the derive of `Event` is listed among `attrs`.
 pub(crate) fn derives_event(attrs: &[Attribute]) -> Option<Path> {
     derives::derived(attrs).into_iter().find(|path| attrs::is(path, "Event"))
-}
-
-/// Takes `Event` out of the derives.
-pub(crate) fn drop_derive(attrs: &mut [Attribute]) {
-    for attr in attrs.iter_mut().filter(|attr| attrs::is(attr.path(), "derive")) {
-        let kept = derives::derived(std::slice::from_ref(attr))
-            .into_iter()
-            .filter(|path| !attrs::is(path, "Event"))
-            .map(ToTokens::into_token_stream);
-        if let Meta::List(list) = &mut attr.meta {
-            list.tokens = quote!(#(#kept),*);
-        }
-    }
 }

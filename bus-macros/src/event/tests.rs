@@ -127,9 +127,8 @@ fn an_event_has_a_name_in_code() {
     };
     assert_eq!(
         named("a.2", quote!()),
-        [
-            "`2` cannot name a method; write `name = \"…\"` in snake_case, such as `name = \"submit\"`"
-        ]
+        ["`2` cannot name a method; \
+             write `name = \"…\"` in snake_case, such as `name = \"submit\"`"]
     );
     assert_eq!(named("a.2", quote!(name = "two")), [""; 0]);
     assert_eq!(
@@ -223,7 +222,8 @@ fn the_two_forms_exclude_each_other() {
         ["`#[event]` above the derives is the attribute form and implements `Event` itself; \
           remove `Event` here, or move the derives above `#[event]`"]
     );
-    assert!(!tokens.to_string().contains("bus :: Event"), "{tokens}");
+    let code = Code::new(&tokens);
+    assert!(code.has("#[event(exchange = \"a\", key = \"b\")] struct S;"), "{code:?}");
     assert_eq!(
         derived(&quote!(
             struct S;
@@ -237,6 +237,27 @@ fn the_two_forms_exclude_each_other() {
             struct S;
         )),
         ["below `#[derive(Event)]` the helper has no path; write `#[event(..)]`"]
+    );
+}
+
+#[test]
+fn what_was_meant_is_not_missing_too() {
+    assert_eq!(
+        messages(
+            quote!(exchang = "a", key = "b"),
+            &quote!(
+                struct S;
+            )
+        ),
+        ["unknown argument `exchang`; did you mean `exchange`? \
+          expected `exchange`, `key`, `name`, `upcasts`, `local` or `crate`"]
+    );
+    assert_eq!(
+        derived(&quote!(
+            #[event = "a"]
+            struct S;
+        )),
+        ["an attribute of the bus takes its arguments in parentheses; write `(..)` for `= ..`"]
     );
 }
 

@@ -1,7 +1,7 @@
 //! The tokens that commands and listeners share.
 
 use proc_macro2::{Literal, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote_spanned};
+use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Ident, LitStr};
 
@@ -106,15 +106,37 @@ pub(crate) fn option(value: Option<impl ToTokens>) -> TokenStream {
     )
 }
 
-/// A constant that exists only where `ty` has a trait; else the fallback's.
-pub(crate) fn probe(
-    p: &TokenStream,
-    fallback: &str,
-    constant: &str,
-    ty: &TokenStream,
-) -> TokenStream {
-    let (fallback, constant) = (format_ident!("{fallback}"), format_ident!("{constant}"));
-    code!({ use #p::probe::#fallback as _; #p::Probe::<#ty>::#constant })
+/// What generated code asks a type whether it can do it, without demanding it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Probe {
+    Text,
+    Encode,
+    Decode,
+    Clone,
+    Fallible,
+    Shared,
+}
+
+impl Probe {
+    /// The constant, and the trait that provides it where the type does not.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Text => ("TEXT", "NoText"),
+            Self::Encode => ("ENCODE", "NoEncode"),
+            Self::Decode => ("DECODE", "NoDecode"),
+            Self::Clone => ("CLONE", "NoClone"),
+            Self::Fallible => ("FALLIBLE", "NotFallible"),
+            Self::Shared => ("SHARED", "NotShared"),
+        }
+    }
+}
+
+/// Asks `ty`; what is wrong with the type itself is told at `span`.
+pub(crate) fn probe(p: &TokenStream, probe: Probe, ty: impl ToTokens, span: Span) -> TokenStream {
+    let (constant, fallback) = probe.names();
+    let (constant, fallback) = (Ident::new(constant, span), Ident::new(fallback, span));
+    let p = respan(p, span);
+    quote_spanned!(span=> { use #p::probe::#fallback as _; #p::Probe::<#ty>::#constant })
 }
 
 /// Tells which states the parameters want.

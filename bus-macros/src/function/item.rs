@@ -58,7 +58,8 @@ impl Function {
             Ok(item) if is_impl => syn::Error::new_spanned(
                 head(&item),
                 format!(
-                    "`#[{attribute}]` stands above a function; for an `impl` block write `#[service]`"
+                    "`#[{attribute}]` stands above a function; \
+                     for an `impl` block write `#[service]`"
                 ),
             ),
             Ok(item) => syn::Error::new_spanned(
@@ -104,15 +105,16 @@ pub(crate) fn lints() -> Attribute {
     }
 }
 
-/// The word and the name of an item, as the place for an error.
+/// The word that begins an item, as the place for an error.
 pub(crate) fn head(item: &syn::Item) -> TokenStream {
     let tokens = item.to_token_stream().into_iter();
-    let mut after_attributes = tokens.skip_while(|token| match token {
+    let mut from_the_word = tokens.skip_while(|token| match token {
         TokenTree::Punct(punct) => punct.as_char() == '#',
-        TokenTree::Group(group) => group.delimiter() == Delimiter::Bracket,
-        _ => false,
+        TokenTree::Group(_) => true,
+        TokenTree::Ident(ident) => ident == "pub",
+        TokenTree::Literal(_) => false,
     });
-    after_attributes.next().map(TokenTree::into_token_stream).unwrap_or_default()
+    from_the_word.next().map(TokenTree::into_token_stream).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -47,7 +47,9 @@ pub(crate) fn check<'a>(
     {
         errors.at_span(*span, "no attempt ends in no time; give it more, or leave `timeout` out");
     }
-    concurrency(given.concurrency, shape, errors);
+    if kind == Kind::Listener {
+        concurrency(given.concurrency, shape, errors);
+    }
     let ranged = |name, slot: &Slot<Count>, range| {
         slot.get().and_then(|count| ranged(name, count, range, errors))
     };
@@ -110,7 +112,8 @@ fn retries(given: &Given<'_>, shape: &Shape, kind: Kind, errors: &Errors) {
     }
 }
 
-/// Only futures run beside each other: a service has one thread.
+/// Only futures run beside each other: a service has one thread. (For the task of a command it says
+/// besides how many a broker sends ahead, so that a synchronous one may ask for it.)
 fn concurrency(slot: &Slot<Count>, shape: &Shape, errors: &Errors) {
     if slot.get().is_none_or(|count| count.value <= 1) {
         return;
@@ -169,10 +172,14 @@ mod tests {
     }
 
     fn messages(tokens: proc_macro2::TokenStream, sig: &syn::Signature) -> Vec<String> {
+        of(Kind::Command, tokens, sig)
+    }
+
+    fn of(kind: Kind, tokens: proc_macro2::TokenStream, sig: &syn::Signature) -> Vec<String> {
         let home = Home::Service { ty: Box::new(parse_quote!(Ledger)) };
         gather(|errors| {
             let arguments = Arguments::parse(tokens, errors);
-            let shape = signature::check(sig, &home, Kind::Command, true, errors);
+            let shape = signature::check(sig, &home, kind, true, errors);
             let given = Given {
                 inline: &arguments.inline,
                 retry: &arguments.retry,
@@ -182,7 +189,7 @@ mod tests {
                 concurrency: &arguments.concurrency,
                 prefetch: Some(&arguments.prefetch),
             };
-            check(&given, &shape, Kind::Command, errors);
+            check(&given, &shape, kind, errors);
         })
         .1
     }
@@ -225,18 +232,22 @@ mod tests {
 
     #[test]
     fn only_futures_run_beside_each_other() {
-        assert_eq!(messages(quote!(concurrency = 8), &parse_quote!(async fn f(&self))), [""; 0]);
-        assert_eq!(messages(quote!(concurrency = 1), &parse_quote!(fn f())), [""; 0]);
         assert_eq!(
-            messages(quote!(concurrency = 8), &parse_quote!(fn f())),
+            of(Kind::Listener, quote!(concurrency = 8), &parse_quote!(async fn f(&self))),
+            [""; 0]
+        );
+        assert_eq!(of(Kind::Listener, quote!(concurrency = 1), &parse_quote!(fn f())), [""; 0]);
+        assert_eq!(
+            of(Kind::Listener, quote!(concurrency = 8), &parse_quote!(fn f())),
             ["a service runs its synchronous handlers one after another; \
               write `async fn`, or remove `concurrency`"]
         );
         assert_eq!(
-            messages(quote!(concurrency = 8), &parse_quote!(async fn f(&mut self))),
+            of(Kind::Listener, quote!(concurrency = 8), &parse_quote!(async fn f(&mut self))),
             ["`&mut self` excludes every other handler of the service; \
               take `&self`, or remove `concurrency`"]
         );
+        assert_eq!(messages(quote!(concurrency = 8), &parse_quote!(fn f())), [""; 0]);
     }
 
     #[test]

@@ -136,9 +136,8 @@ mod tests {
         );
         assert_eq!(
             read(&parse_quote!(-> Option<&str>)).1,
-            [
-                "a borrow cannot leave the function; return an owned value, such as `String` for `&str`"
-            ]
+            ["a borrow cannot leave the function; \
+                 return an owned value, such as `String` for `&str`"]
         );
     }
 }

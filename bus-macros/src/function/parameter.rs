@@ -1,13 +1,13 @@
 //! The parameters of a handler: how each is passed, and what the bus supplies of itself.
 
 use proc_macro2::{Ident, Span};
-use quote::{ToTokens as _, format_ident};
+use quote::format_ident;
 use syn::ext::IdentExt as _;
-use syn::spanned::Spanned as _;
 use syn::{Pat, PatType, Type};
 
 use super::types::{self, Position};
 use crate::errors::Errors;
+use crate::root::at;
 use crate::{attrs, names};
 
 /// One parameter of a handler, without the receiver.
@@ -114,7 +114,7 @@ fn passing(ty: &Type, travels: bool, errors: &Errors) -> Passing {
             mutability,
             "what the bus hands to a handler is not lent mutably; take it by value or by `&`",
         );
-    } else if let Some(lifetime) = &reference.lifetime {
+    } else if let Some(lifetime) = reference.lifetime.as_ref().filter(|it| types::is_static(it)) {
         errors.at(
             lifetime,
             "what the bus lends to a handler ends with the call; write `&` without a lifetime",
@@ -168,7 +168,8 @@ pub(crate) fn text(parameter: &Parameter) -> String {
 
 /// The place of a parameter's type, with the hygiene of generated code.
 pub(crate) fn place(parameter: &Parameter) -> Span {
-    parameter.ty.to_token_stream().span().resolved_at(Span::mixed_site())
+    let (Passing::Lent(ty) | Passing::Owned(ty)) = &parameter.passing;
+    at(ty)
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ fn qualifiers(sig: &Signature, kind: Kind, errors: &Errors) {
     }
     if !sig.generics.params.is_empty() {
         let message = if sig.generics.lifetimes().count() == sig.generics.params.len() {
-            format!("{a} borrows from nobody it could name; write `&` without a lifetime")
+            format!("{a} borrows for the call alone; write `&` without a lifetime")
         } else {
             format!("{a} is one function on the bus and cannot be generic; write the types out")
         };
@@ -191,7 +191,7 @@ mod tests {
         );
         assert_eq!(
             command(&parse_quote!(fn f<'a>(x: u32))),
-            ["a command borrows from nobody it could name; write `&` without a lifetime"]
+            ["a command borrows for the call alone; write `&` without a lifetime"]
         );
         assert_eq!(
             command(&parse_quote!(fn f(x: u32) where u32: Clone)),

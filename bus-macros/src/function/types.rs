@@ -91,7 +91,8 @@ impl<'ast> Visit<'ast> for Owned<'_> {
     fn visit_parenthesized_generic_arguments(&mut self, _: &'ast ParenthesizedGenericArguments) {}
 }
 
-fn is_static(lifetime: &Lifetime) -> bool {
+/// Whether a lifetime is `'static`.
+pub(crate) fn is_static(lifetime: &Lifetime) -> bool {
     lifetime.ident == "static"
 }
 
@@ -162,15 +163,13 @@ mod tests {
         }
         assert_eq!(
             messages(&parse_quote!(&str), Position::Output, true),
-            [
-                "a borrow cannot leave the function; return an owned value, such as `String` for `&str`"
-            ]
+            ["a borrow cannot leave the function; \
+                 return an owned value, such as `String` for `&str`"]
         );
         assert_eq!(
             messages(&parse_quote!(Cow<'_, str>), Position::Output, false),
-            [
-                "a type that borrows cannot be made anew where it is needed; use `'static`, or a type that owns"
-            ]
+            ["a type that borrows cannot be made anew where it is needed; \
+                 use `'static`, or a type that owns"]
         );
     }
 

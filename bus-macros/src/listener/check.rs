@@ -68,11 +68,7 @@ fn given(arguments: &Arguments) -> Given<'_> {
 /// What it hears: a pattern, the constant of an event, or nothing but its payload's type.
 fn source<'a>(bare: &'a [Expr], errors: &Errors) -> Source<'a> {
     let Some((first, others)) = bare.split_first() else { return Source::Payload };
-    args::refuse_bare(
-        others,
-        "a listener hears one pattern or one event; write a second listener",
-        errors,
-    );
+    args::refuse_bare(others, "write a second listener for it", errors);
     match first {
         Expr::Lit(ExprLit { lit: Lit::Str(pattern), .. }) => {
             names::check(pattern, names::pattern, errors);
@@ -80,7 +76,8 @@ fn source<'a>(bare: &'a [Expr], errors: &Errors) -> Source<'a> {
         }
         Expr::Path(topic) => Source::Topic(topic),
         other => {
-            let remedy = "write a pattern, such as `\"order.*.submit\"`, or an event, such as `Order::SUBMIT`";
+            let remedy = "write a pattern, such as `\"order.*.submit\"`, \
+                          or an event, such as `Order::SUBMIT`";
             args::refuse_bare(std::slice::from_ref(other), remedy, errors);
             Source::Payload
         }

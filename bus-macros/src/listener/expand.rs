@@ -1,10 +1,10 @@
 //! The registration of a listener.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote_spanned};
+use quote::quote_spanned;
 
 use super::{Listener, Source};
-use crate::function::expand::{self, Service, probe};
+use crate::function::expand::{self, Probe, Service, probe};
 use crate::function::{Output, Parameter, Passing, parameter};
 use crate::root::{at, code, respan};
 
@@ -34,15 +34,15 @@ fn payload_type(p: &TokenStream, payload: &Parameter) -> TokenStream {
     match &payload.passing {
         Passing::Lent(ty) => {
             let payload = quote_spanned!(span=> <#ty as #p::Lend>::Owned);
-            code! {
+            quote_spanned! {span=>
                 type __Payload = #payload;
                 const __SHARED: bool = false;
             }
         }
         Passing::Owned(ty) => {
-            let shared = probe(&p, "NotShared", "SHARED", &ty.to_token_stream());
+            let shared = probe(&p, Probe::Shared, ty, span);
             let payload = quote_spanned!(span=> <#ty as #p::Take<__SHARED>>::Payload);
-            code! {
+            quote_spanned! {span=>
                 const __SHARED: bool = #shared;
                 type __Payload = #payload;
             }
@@ -57,8 +57,7 @@ fn source(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
         (Source::Payload, Some(payload)) => {
             let span = parameter::place(payload);
             let p = respan(p, span);
-            let payload = quote_spanned!(span=> __Payload);
-            quote_spanned!(span=> const _: #p::Topic<#payload> = <#payload as #p::Event>::EVENT;)
+            quote_spanned!(span=> const _: #p::Topic<__Payload> = <__Payload as #p::Event>::EVENT;)
         }
         _ => TokenStream::new(),
     }
@@ -80,11 +79,13 @@ fn descriptor(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
         Source::Payload => code!(#p::Source::Payload),
     };
     let (exchange, queue) = (expand::option(*exchange), expand::option(*queue));
-    let ty = code!(__Payload);
-    let payload = expand::option(listener.has_payload.then(|| {
-        let encode = probe(p, "NoEncode", "ENCODE", &ty);
-        let decode = probe(p, "NoDecode", "DECODE", &ty);
-        code!(#p::PayloadDescriptor::probed::<#ty>(#encode, #decode))
+    let payload = expand::option(listener.payload().map(|payload| {
+        let span = parameter::place(payload);
+        let ty = quote_spanned!(span=> __Payload);
+        let encode = probe(p, Probe::Encode, &ty, span);
+        let decode = probe(p, Probe::Decode, &ty, span);
+        let p = respan(p, span);
+        quote_spanned!(span=> #p::PayloadDescriptor::probed::<#ty>(#encode, #decode))
     }));
     let shared = if listener.has_payload { code!(__SHARED) } else { code!(false) };
     let body = body(p, listener);
@@ -109,19 +110,15 @@ fn body(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
     let before = listener.payload().map(|payload| {
         let span = parameter::place(payload);
         let q = respan(p, span);
-        let ty = code!(__Payload);
-        let held_payload = quote_spanned!(span=> #q::payload::<#ty>);
-        code!(let #held = #held_payload(#ctx)?;)
+        let of_payload = quote_spanned!(span=> #q::payload::<__Payload>);
+        code!(let #held = #of_payload(#ctx)?;)
     });
     let payload = listener.payload().map(|payload| {
         let span = parameter::place(payload);
         let p = respan(p, span);
         match &payload.passing {
             Passing::Lent(ty) => quote_spanned!(span=> <#ty as #p::Lend>::lend(&#held)),
-            Passing::Owned(ty) => {
-                let shared = code!(__SHARED);
-                quote_spanned!(span=> <#ty as #p::Take<#shared>>::take(#held)?)
-            }
+            Passing::Owned(ty) => quote_spanned!(span=> <#ty as #p::Take<__SHARED>>::take(#held)?),
         }
     });
     let injected = listener.injected().iter().map(|further| expand::injected(p, further, &ctx));
@@ -131,15 +128,14 @@ fn body(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
 }
 
 fn outcome(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
-    let returned = code!(__returned);
     let span = match &listener.shape.output {
         Output::Plain(ty) | Output::Result { ty, .. } => at(ty),
         Output::Unit | Output::Wrong => at(&listener.shape.name),
     };
     let p = respan(p, span);
     if let Some(retry_if) = listener.options.retry_if {
-        quote_spanned!(span=> #p::outcome_if(#returned, #retry_if))
+        quote_spanned!(span=> #p::outcome_if(__returned, #retry_if))
     } else {
-        quote_spanned!(span=> #p::IntoOutcome::outcome(#returned))
+        quote_spanned!(span=> #p::IntoOutcome::outcome(__returned))
     }
 }

@@ -116,7 +116,7 @@ fn a_listener_hears_something() {
                 fn f(x: &u32) {}
             )
         ),
-        ["unexpected path; a listener hears one pattern or one event; write a second listener"]
+        ["unexpected path; write a second listener for it"]
     );
 }
 

@@ -98,10 +98,10 @@ fn type_name(ty: &Type, errors: &Errors) -> String {
 
 fn name<'a>(bare: &'a [Expr], errors: &Errors) -> Option<&'a LitStr> {
     let Some((Expr::Lit(ExprLit { lit: Lit::Str(name), .. }), others)) = bare.split_first() else {
-        args::refuse_bare(bare, "a service is named by a string, such as `\"ledger\"`", errors);
+        args::refuse_bare(bare, "name a service by a string, such as `\"ledger\"`", errors);
         return None;
     };
-    args::refuse_bare(others, "a service has one name; keep one", errors);
+    args::refuse_bare(others, "keep one name", errors);
     names::check(name, |text| names::on_the_bus("a service", text), errors);
     Some(name)
 }

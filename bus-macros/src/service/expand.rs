@@ -1,10 +1,10 @@
 //! The registration of a service, with those of its handlers inside.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote_spanned;
+use quote::{ToTokens as _, quote_spanned};
 
 use super::{Handler, Service, check};
-use crate::function::expand::{self, SERVICE};
+use crate::function::expand::{self, Probe, SERVICE};
 use crate::function::{Output, Parameter, Shape};
 use crate::root::{at, code, respan};
 use crate::{command, listener};
@@ -28,8 +28,13 @@ pub(crate) fn expand(service: &Service<'_>) -> TokenStream {
     let needs = needs(p, service);
     let submit = expand::submit(p, &code!(Service(&#descriptor)));
     let stateful = {
-        let p = respan(p, check::place(service));
-        quote_spanned!(check::place(service)=> #p::Stateful)
+        let place = check::place(service);
+        let (p, ty) = (respan(p, place), respan(&ty.to_token_stream(), place));
+        quote_spanned! {place=>
+            impl #p::Stateful for #ty {
+                const SERVICE: &'static #p::ServiceDescriptor = &#descriptor;
+            }
+        }
     };
     code! {
         #(#handles)*
@@ -44,9 +49,7 @@ pub(crate) fn expand(service: &Service<'_>) -> TokenStream {
                 on_panic: #p::OnPanic::#on_panic,
                 needs: #needs,
             };
-            impl #stateful for #ty {
-                const SERVICE: &'static #p::ServiceDescriptor = &#descriptor;
-            }
+            #stateful
             #submit
             #(#registrations)*
         };
@@ -83,16 +86,15 @@ fn init(p: &TokenStream, service: &Service<'_>) -> TokenStream {
         Output::Plain(ty) | Output::Result { ty, .. } => ty.clone(),
         Output::Unit | Output::Wrong => Box::new(ty.clone()),
     };
-    let fallible = expand::probe(p, "NotFallible", "FALLIBLE", &code!(#output));
     let span = at(&output);
+    let fallible = expand::probe(p, Probe::Fallible, &output, span);
     let q = respan(p, span);
-    let made = code!(__made);
     let started = quote_spanned! {span=>
-        #q::started::<#ty, _>(<#q::Kind<#fallible> as #q::Split<#output>>::split(#made))
+        #q::started::<#ty, _>(<#q::Kind<#fallible> as #q::Split<#output>>::split(__made))
     };
     code! {
         |__ctx| #p::Box::pin(async move {
-            let #made = #call;
+            let __made = #call;
             #started
         })
     }
@@ -106,12 +108,11 @@ fn shutdown(p: &TokenStream, service: &Service<'_>, shape: &Shape) -> TokenStrea
         Output::Unit | Output::Wrong => at(&shape.name),
     };
     let q = respan(p, span);
-    let returned = code!(__returned);
-    let outcome = quote_spanned!(span=> #q::IntoOutcome::outcome(#returned));
+    let outcome = quote_spanned!(span=> #q::IntoOutcome::outcome(__returned));
     code! {
         |__ctx, __instance| #p::Box::pin(async move {
             #state
-            let #returned = #call;
+            let __returned = #call;
             #outcome
         })
     }

@@ -117,13 +117,10 @@ fn a_service_is_the_block_of_one_type() {
 #[test]
 fn a_service_has_one_name() {
     let block = quote!(impl S { #[command] fn f(&self) {} });
-    assert_eq!(
-        messages(quote!("a", "b"), &block),
-        ["unexpected string; a service has one name; keep one"]
-    );
+    assert_eq!(messages(quote!("a", "b"), &block), ["unexpected string; keep one name"]);
     assert_eq!(
         messages(quote!(a::b), &block),
-        ["unexpected path; a service is named by a string, such as `\"ledger\"`"]
+        ["unexpected path; name a service by a string, such as `\"ledger\"`"]
     );
     assert_eq!(
         messages(quote!(on_panic = abort), &block),

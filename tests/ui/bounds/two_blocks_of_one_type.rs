@@ -1,0 +1,22 @@
+use bus::prelude::*;
+
+#[derive(Default)]
+struct Ledger;
+
+#[service]
+impl Ledger {
+    #[command]
+    fn balance(&self) -> u32 {
+        1
+    }
+}
+
+#[service]
+impl Ledger {
+    #[command]
+    fn limit(&self) -> u32 {
+        1
+    }
+}
+
+fn main() {}

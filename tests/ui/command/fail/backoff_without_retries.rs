@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[command(retry = 0, backoff = "1s")]
+fn job() {}
+
+fn main() {}

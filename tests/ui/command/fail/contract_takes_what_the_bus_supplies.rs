@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[command]
+fn total(account: &str, ctx: &Context) -> u64;
+
+fn main() {}

@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[command(timeout = 5)]
+fn job() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[command]
+fn char() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[command(inline)]
+async fn job() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[command("say hello")]
+fn say_hello() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[command]
+unsafe extern "C" fn job() {}
+
+fn main() {}

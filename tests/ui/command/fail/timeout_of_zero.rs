@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[command(timeout = "0s")]
+fn job() {}
+
+fn main() {}

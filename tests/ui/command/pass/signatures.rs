@@ -1,0 +1,39 @@
+use bus::prelude::*;
+
+use std::path::Path;
+
+#[bus::payload]
+struct Line {
+    id: u32,
+}
+
+struct Db;
+
+#[command]
+fn text(name: &str, path: &Path, lines: &[Line], line: &Line, maybe: &Option<u32>) -> String {
+    format!("{name}{}{}{}{}", path.display(), lines.len(), line.id, maybe.unwrap_or(0))
+}
+
+#[command]
+fn patterns(mut a: u32, (b, c): (u32, u32), _: u8, _d: u8, r#type: u8) -> u32 {
+    a += b;
+    a + c + u32::from(r#type)
+}
+
+#[command]
+async fn injected(ctx: &Context, id: u32, db: State<Db>, name: &str) -> Result<u32, String> {
+    let _ = (ctx, db, name);
+    Ok(id)
+}
+
+#[command]
+fn nothing() {}
+
+fn main() {
+    let line = Line { id: 1 };
+    let _ = text::execute("a", Path::new("b"), &[line.clone()], &line, &None).wait();
+    let _ = patterns::execute(1, (2, 3), 4, 5, 6).wait();
+    let _ = injected::dispatch(1, "a");
+    let _: Result<(), ExecuteError> = nothing::execute().wait();
+    assert_eq!(patterns(1, (2, 3), 4, 5, 6), 12);
+}

@@ -1,0 +1,7 @@
+use bus::prelude::*;
+
+#[derive(Event)]
+#[bus::event(exchange = "order", key = "order.submit")]
+struct Order;
+
+fn main() {}

@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[event(exchange = "gun", key = "gun.fire")]
+struct Gun;
+
+fn main() {}

@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[event(exchange = "order", key = "order.submit", upcasts = OrderV1)]
+struct Order;
+
+fn main() {}

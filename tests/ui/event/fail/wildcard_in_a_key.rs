@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[event(exchange = "order", key = "order.*")]
+struct Order;
+
+fn main() {}

@@ -1,0 +1,7 @@
+use bus::prelude::*;
+
+#[derive(Clone, Event)]
+#[event = "order.submit"]
+struct Order;
+
+fn main() {}

@@ -1,0 +1,8 @@
+use bus::prelude::*;
+
+#[event]
+struct Order;
+
+fn main() {
+    let _ = Order.fire();
+}

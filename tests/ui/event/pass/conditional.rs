@@ -1,0 +1,17 @@
+use bus::prelude::*;
+
+#[cfg(any())]
+#[event(exchange = "order", key = "order.submit")]
+struct Absent(Missing);
+
+#[event(exchange = "order", key = "order.submit")]
+#[cfg(any())]
+struct AbsentToo(Missing);
+
+#[event(exchange = "order", key = "order.submit")]
+#[cfg_attr(any(), cfg(any()))]
+struct Present;
+
+fn main() {
+    let _ = Present.submit();
+}

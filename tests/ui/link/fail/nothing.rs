@@ -1,0 +1,3 @@
+bus::link!();
+
+fn main() {}

@@ -1,0 +1,3 @@
+bus::link!(billing);
+
+fn main() {}

@@ -1,0 +1,10 @@
+bus::link!(std, core);
+
+mod billing {
+    bus::service_name!("billing");
+    bus::service_name!("billing.invoices", crate = ::bus);
+}
+
+fn main() {
+    bus::link!(std, crate = ::bus);
+}

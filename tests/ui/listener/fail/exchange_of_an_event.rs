@@ -1,0 +1,11 @@
+use bus::prelude::*;
+
+#[event(exchange = "order", key = "order.submit")]
+struct Order;
+
+#[listener(Order::SUBMIT, exchange = "order")]
+fn billing(order: &Order) {
+    let _ = order;
+}
+
+fn main() {}

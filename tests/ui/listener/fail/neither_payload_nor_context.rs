@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[listener("order.*")]
+fn audit() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use bus::prelude::*;
+
+#[listener("order.*")]
+fn billing(id: &u32);
+
+fn main() {}

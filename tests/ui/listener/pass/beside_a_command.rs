@@ -1,0 +1,11 @@
+use bus::prelude::*;
+
+#[command]
+#[listener("order.paid")]
+fn book(id: u32) {
+    let _ = id;
+}
+
+fn main() {
+    let _ = book::execute(1);
+}

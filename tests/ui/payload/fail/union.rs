@@ -1,0 +1,8 @@
+use bus::prelude::*;
+
+#[payload]
+union Line {
+    id: u32,
+}
+
+fn main() {}

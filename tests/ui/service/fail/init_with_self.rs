@@ -1,0 +1,18 @@
+use bus::prelude::*;
+
+struct Ledger;
+
+#[service]
+impl Ledger {
+    #[init]
+    fn open(&self) -> Self {
+        Self
+    }
+
+    #[command]
+    fn balance(&self) -> u32 {
+        1
+    }
+}
+
+fn main() {}

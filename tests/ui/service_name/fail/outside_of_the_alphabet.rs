@@ -1,0 +1,3 @@
+bus::service_name!("billing department");
+
+fn main() {}

@@ -1,0 +1,3 @@
+bus::service_name!("billing", "logistic");
+
+fn main() {}
