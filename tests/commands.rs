@@ -318,16 +318,16 @@ mod waiting {
     #[test]
     fn a_commands_own_timeout_ends_the_wait_and_not_the_command() {
         let (bus, clock, door, log) = start();
-        let (brief, long) = (held_shortly::on(&bus).execute(), held::on(&bus).execute());
+        let (brief, other) = (held_shortly::on(&bus).execute(), held::on(&bus).execute());
         door.wait_for_one();
         door.wait_for_one();
         clock.advance(Duration::from_secs(5));
         let ended = brief.wait().unwrap_err();
         assert_eq!(ended, ExecuteError::Timeout);
         assert!(ended.outcome_unknown());
-        assert!(!long.is_done());
+        assert!(!other.is_done());
         clock.advance(Duration::from_secs(25));
-        assert_eq!(long.wait(), Err(ExecuteError::Timeout), "30 s are the default");
+        assert_eq!(other.wait(), Err(ExecuteError::Timeout), "30 s are the default");
         door.open();
         bus.settle();
         assert_eq!(log.all(), ["ended"]);
