@@ -1,4 +1,6 @@
 //! `bus::run()`: a service's whole `main`, ended by a signal after the work that was accepted.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![allow(clippy::unused_self, reason = "`self` says what a handler excludes")]
 #![cfg(unix)]
 
 mod support;

@@ -1,5 +1,7 @@
 //! Every fault in the wiring of a program at once, each with its place. All handlers of this file
 //! are linked into every bus of this process, so each group has services of its own.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![allow(clippy::unused_self, reason = "`self` says what a handler excludes")]
 
 mod support;
 
