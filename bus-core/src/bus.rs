@@ -12,11 +12,11 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::dead_letter::{DeadLetters, Graves};
 use crate::delivery::Delivery;
+use crate::dynamic::Dynamic;
 use crate::error::{Error, Result};
 use crate::failure::Failure;
 use crate::lifecycle::Gate;
 use crate::runtime::Runtime;
-use crate::service::Service;
 use crate::state::States;
 use crate::table::Table;
 use crate::upcast::Upcasts;
@@ -47,11 +47,11 @@ pub(crate) struct Shared {
     pub(crate) unrouted: AtomicU64,
     pub(crate) fired: AtomicU64,
     pub(crate) stopping: Mutex<()>,
-    /// The service of closures that are registered at run time; started with the first.
-    pub(crate) dynamic: Mutex<Option<Arc<Service>>>,
     /// Inline handlers that run on the threads of callers.
     pub(crate) inline: AtomicUsize,
     pub(crate) inline_done: Event,
+    /// What is known of closures that are registered at run time.
+    pub(crate) dynamic: Mutex<Dynamic>,
     pub(crate) waits: Waits,
     /// Handlers that block their threads.
     pub(crate) blocked: AtomicUsize,
@@ -94,9 +94,9 @@ impl Shared {
             unrouted: AtomicU64::new(0),
             fired: AtomicU64::new(0),
             stopping: Mutex::new(()),
-            dynamic: Mutex::new(None),
             inline: AtomicUsize::new(0),
             inline_done: Event::new(),
+            dynamic: Mutex::default(),
             waits: Waits::default(),
             blocked: AtomicUsize::new(0),
             has_state,

@@ -3,9 +3,10 @@
 //! They run on the thread of a service of their own, `dynamic`. Parameters and answers go through
 //! the codec, but for an event that is fired in this process as the type that the closure borrows.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll};
 
 use event_listener::{Event as Notify, EventListener};
@@ -26,6 +27,15 @@ use crate::waits::Target;
 
 /// The service of closures.
 pub(crate) const SERVICE: &str = "dynamic";
+
+/// What a bus knows of closures.
+#[derive(Default)]
+pub(crate) struct Dynamic {
+    /// Started with the first.
+    service: Option<Arc<Service>>,
+    /// How many listeners each pattern has had.
+    patterns: HashMap<String, u64>,
+}
 
 /// A registration that was made at run time; dropping it takes it back.
 ///
@@ -59,14 +69,17 @@ impl Drop for Registration {
         };
         let bus = Bus(shared);
         let mut table = bus.table_mut();
-        match what {
-            Registered::Command(command) => table.unserve(&command),
+        match &what {
+            Registered::Command(command) => table.unserve(command),
             Registered::Listener(binding, keys) => {
                 for (exchange, pattern) in keys {
-                    table.unbind(&exchange, &pattern, &binding);
+                    table.unbind(exchange, pattern, binding);
                 }
             }
         }
+        // With it goes what the closure owns, which may use the bus when it is dropped.
+        drop(table);
+        drop(what);
     }
 }
 
@@ -205,7 +218,7 @@ impl Bus {
                 Error::new(ErrorKind::NotFound, text)
             })?,
         };
-        let name = format!("{SERVICE}.{}", pattern.pattern);
+        let name = self.name_listener(&pattern.pattern);
         let binding = self.bind_closure(name.into(), closure, service);
         let keys: Vec<(String, String)> =
             exchanges.into_iter().map(|exchange| (exchange, pattern.pattern.clone())).collect();
@@ -237,19 +250,36 @@ impl Bus {
         })
     }
 
+    fn dynamic(&self) -> MutexGuard<'_, Dynamic> {
+        self.0.dynamic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No two listeners have one name: outcomes, dead letters and idempotency keys go by it.
+    fn name_listener(&self, pattern: &str) -> String {
+        let mut dynamic = self.dynamic();
+        let count = dynamic.patterns.entry(pattern.to_owned()).or_default();
+        *count += 1;
+        match *count {
+            1 => format!("{SERVICE}.{pattern}"),
+            count => format!("{SERVICE}.{pattern} ({count})"),
+        }
+    }
+
     /// The service of closures; started with the first.
     fn dynamic_service(&self) -> Result<Arc<Service>> {
-        let mut dynamic = self.0.dynamic.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.table().accepts(crate::current::is_inside(self)) {
+        let mut dynamic = self.dynamic();
+        // Held until the service is among the others, so that a shutdown finds it there.
+        let mut table = self.table_mut();
+        if !table.accepts(crate::current::is_inside(self)) {
             return Err(Error::closed());
         }
-        if let Some(service) = &*dynamic {
+        if let Some(service) = &dynamic.service {
             return Ok(service.clone());
         }
         let service = Arc::new(Service::new(SERVICE.into(), self.0.defaults.mailbox, None));
         crate::lifecycle::start_one(self, &service)?;
-        self.table_mut().services.push(service.clone());
-        *dynamic = Some(service.clone());
+        table.services.push(service.clone());
+        dynamic.service = Some(service.clone());
         Ok(service)
     }
 }
