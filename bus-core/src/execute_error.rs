@@ -86,7 +86,7 @@ impl<E: fmt::Display> fmt::Display for ExecuteError<E> {
             Self::Deadlock(cycle) => cycle.fmt(f),
             Self::Cancelled => f.write_str("the command was cancelled"),
             Self::Exhausted => {
-                f.write_str("1,024 handlers wait on their threads already; await instead")
+                f.write_str("too many handlers wait on their threads already; await instead")
             }
             Self::Interrupted => f.write_str("the way back was lost; the command may have run"),
             Self::NotStarted => f.write_str("no bus is started; call `bus::start()` first"),

@@ -87,7 +87,7 @@ impl<T, E> Promise<T, E> {
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
         if let Some((clock, deadline)) = &mut self.deadline {
-            *deadline = (*deadline).min(clock.now() + limit);
+            *deadline = (*deadline).min(clock.after(limit));
             self.sleep = None;
         }
         self

@@ -125,7 +125,7 @@ fn block<T>(
         Ok(output) => output.unwrap_or_else(|| Err(Error::closed())),
         Err(Refusal::Deadlock(cycle)) => Err(deadlock(&cycle)),
         Err(Refusal::Exhausted) => {
-            let text = "1,024 handlers wait on their threads already; await instead";
+            let text = "too many handlers wait on their threads already; await instead";
             Err(Error::new(ErrorKind::Exhausted, text))
         }
     }

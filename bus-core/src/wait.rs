@@ -37,6 +37,9 @@ pub(crate) fn block<T>(
     if let Poll::Ready(output) = park::once(&mut poll) {
         return Ok(Some(output));
     }
+    if !stand::may_wait() {
+        return Err(Refusal::Exhausted);
+    }
     let _note = Note::new(targets()).map_err(Refusal::Deadlock)?;
     let _blocked = Blocked::new(bus).ok_or(Refusal::Exhausted)?;
     Ok(stand::wait(deadline, &mut poll))
