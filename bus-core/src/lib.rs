@@ -27,6 +27,8 @@ mod event;
 mod failure;
 mod global;
 mod handler;
+#[cfg(all(test, autobus_loom))]
+mod interleavings;
 mod lifecycle;
 mod message;
 pub mod name;
@@ -46,6 +48,7 @@ mod service;
 mod signal;
 mod state;
 mod stats;
+mod sync;
 mod table;
 mod upcast;
 mod verify;

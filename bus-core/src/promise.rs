@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Sleep};
 use crate::error::ExecuteError;
+use crate::sync::{Mutex, MutexGuard};
 use crate::wait::{self, Note, Refusal};
 use crate::waits::Target;
 
