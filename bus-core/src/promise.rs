@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Sleep};
-use crate::error::ExecuteError;
+use crate::execute_error::ExecuteError;
 use crate::sync::{Mutex, MutexGuard};
 use crate::wait::{self, Note, Refusal};
 use crate::waits::Target;

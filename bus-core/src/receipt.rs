@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use event_listener::EventListener;
 
 use crate::binding::Binding;
-use crate::error::{Cycle, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::execute_error::Cycle;
 use crate::failure::Failure;
 use crate::handler::Access;
 use crate::message::Message;

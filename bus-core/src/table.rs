@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::binding::Binding;
 use crate::command::CommandDescriptor;
-use crate::error::NotFound;
+use crate::execute_error::NotFound;
 use crate::name;
 use crate::router::{Route, Router};
 use crate::service::Service;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::bus::Bus;
 use crate::current;
-use crate::error::Cycle;
+use crate::execute_error::Cycle;
 use crate::park;
 use crate::service::stand;
 use crate::waits::{Target, Wait};
