@@ -32,6 +32,26 @@ pub const ENV_SERVICES: &str = "BUS_SERVICES";
 ///
 /// [`start`](Self::start) makes it the process's default bus and lets the environment override what
 /// was chosen here; [`build`](Self::build) does neither.
+///
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// use std::time::Duration;
+///
+/// let bus = bus::Builder::new() // `bus::builder()`
+///     .state("amqps://…".to_owned()) // handlers take it as `State<String>`
+///     .mailbox(64)
+///     .retry(2, &[Duration::from_millis(100), Duration::from_secs(1)])
+///     .command_timeout(Duration::from_secs(5))
+///     .shutdown_within(Duration::from_secs(10))
+///     .register_command("double", |number: u32| 2 * number)
+///     .build()?; // or `start()`, for the process's default bus
+/// let doubled: u32 = bus.execute_command("double", (4,)).wait()?;
+/// assert_eq!(doubled, 8);
+/// bus.shutdown()?;
+/// # Ok::<(), bus::Error>(())
+/// ```
 #[derive(Default)]
 #[must_use = "a builder does nothing before `start()` or `build()`"]
 pub struct Builder {

@@ -41,6 +41,22 @@ pub(crate) struct Dynamic {
 /// A registration that was made at run time; dropping it takes it back.
 ///
 /// Deliveries that were accepted before are still handled.
+///
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// let bus = bus::Builder::new().build()?;
+/// let guard = bus.register_listener("tick", |count: u32| println!("{count}"))?;
+/// assert!(bus.fire_event("tick", 1).wait()?.routed);
+/// drop(guard);
+/// assert!(!bus.fire_event("tick", 2).wait()?.routed);
+///
+/// bus.register_listener("tick", |count: u32| println!("{count}"))?.keep();
+/// assert!(bus.fire_event("tick", 3).wait()?.routed);
+/// bus.shutdown()?;
+/// # Ok::<(), bus::Error>(())
+/// ```
 #[must_use = "dropping the guard takes the registration back"]
 pub struct Registration {
     bus: std::sync::Weak<crate::bus::Shared>,
@@ -145,19 +161,56 @@ impl Bus {
     /// # Errors
     ///
     /// `Name` for a name that is none; `Duplicate` if it is served already; `Closed` after shutdown.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// use bus::ExecuteError;
+    ///
+    /// let bus = bus::Builder::new().build()?;
+    /// let _add = bus.register_command("add", |a: u32, b: u32| a + b)?;
+    /// let _half = bus.register_command("half", |number: u32| async move {
+    ///     if number % 2 == 0 { Ok(number / 2) } else { Err("odd") }
+    /// })?;
+    ///
+    /// let sum: u32 = bus.execute_command("add", (2, 3)).wait()?;
+    /// assert_eq!(sum, 5);
+    /// match bus.execute_command::<_, u32>("half", (sum,)).wait() {
+    ///     Err(ExecuteError::Handler(failure)) => assert_eq!(failure.message(), "odd"),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// bus.shutdown()?;
+    /// # Ok::<(), bus::Error>(())
+    /// ```
     pub fn register_command<M>(&self, name: &str, f: impl CommandFn<M>) -> Result<Registration> {
         self.register(Planned::Command(name.to_owned(), f.into_closure()))
     }
 
     /// Listens with a closure, on the thread of the service `dynamic`.
     ///
-    /// It takes the payload, by value or by reference, or `&Context`, or both; it returns nothing,
-    /// `Result<(), E>`, or a future of either. Dropping the guard ends it.
+    /// It takes the payload, by value or by reference (a text as `String`), or `&Context`, or both;
+    /// it returns nothing, `Result<(), E>`, or a future of either. Dropping the guard ends it.
     ///
     /// # Errors
     ///
     /// `Name` for a pattern that is none; `NotFound` if no exchange can be told from it; `Closed`
     /// after shutdown.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// use bus::Context;
+    ///
+    /// let bus = bus::Builder::new().build()?;
+    /// let _one = bus.register_listener("user_registered", |name: String| println!("hello, {name}"))?;
+    /// let _all = bus.register_listener(("bus", "#"), |ctx: &Context| println!("{}", ctx.key()))?;
+    /// let outcomes = bus.fire_event("user_registered", "Alice").handled().wait()?;
+    /// assert_eq!(outcomes.len(), 2);
+    /// bus.shutdown()?;
+    /// # Ok::<(), bus::Error>(())
+    /// ```
     pub fn register_listener<M>(
         &self,
         pattern: impl Into<Pattern>,

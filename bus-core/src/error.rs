@@ -125,6 +125,32 @@ impl Error {
     /// # Errors
     ///
     /// Gives the error back if it carries no event of this type.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// # #[derive(Debug, PartialEq)]
+    /// struct Order(u64); // an event
+    /// # static SUBMIT: bus::private::EventDescriptor = bus::private::EventDescriptor {
+    /// #     place: bus::private::place!(),
+    /// #     exchange: "order",
+    /// #     key: "order.submit",
+    /// #     payload: bus::private::PayloadDescriptor::local::<Order>(),
+    /// #     upcasts: &[],
+    /// #     local: true,
+    /// # };
+    /// # impl bus::Event for Order {
+    /// #     const EVENT: bus::Topic<Self> = bus::Topic::new(&SUBMIT);
+    /// # }
+    ///
+    /// let bus = bus::Builder::new().build()?;
+    /// bus.shutdown()?;
+    /// let error = bus.fire(Order(7)).wait().unwrap_err();
+    /// assert_eq!(error.kind(), bus::ErrorKind::Closed);
+    /// assert_eq!(error.into_event::<Order>()?, Order(7));
+    /// # Ok::<(), bus::Error>(())
+    /// ```
     pub fn into_event<T: 'static>(mut self) -> Result<T, Self> {
         match self.event.take().map(Box::<dyn Any + Send + Sync>::downcast::<T>) {
             Some(Ok(event)) => Ok(*event),

@@ -6,6 +6,31 @@ use std::fmt;
 use crate::error::{CodecError, Error, ErrorKind};
 
 /// Why a command has no answer.
+///
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// use bus::{ExecuteError, Failure};
+///
+/// let bus = bus::Builder::new()
+///     .register_command("double", |number: u32| 2 * number)
+///     .register_command("fail", || -> u32 { panic!("on purpose") })
+///     .build()?;
+/// let execute = |name: &str| -> Result<u32, ExecuteError<Failure>> {
+///     bus.execute_command(name, (4,)).wait()
+/// };
+/// match execute("doubel") {
+///     Err(ExecuteError::NotFound(name)) => println!("{name}"), // names `double` as well
+///     other => panic!("{other:?}"),
+/// }
+/// let Err(error) = bus.execute_command::<_, u32>("double", ("four",)).wait() else { panic!() };
+/// assert!(matches!(error, ExecuteError::Codec(_)) && !error.outcome_unknown());
+/// let Err(error) = bus.execute_command::<_, u32>("fail", ()).wait() else { panic!() };
+/// assert!(matches!(error, ExecuteError::Panicked) && error.outcome_unknown());
+/// bus.shutdown()?;
+/// # Ok::<(), bus::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExecuteError<E = Infallible> {

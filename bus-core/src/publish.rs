@@ -120,10 +120,6 @@ impl Sent {
 
 impl Bus {
     /// Fires the struct's first event, moving the payload. Never blocks.
-    ///
-    /// # Examples
-    ///
-    /// See the crate's documentation.
     pub fn fire<E: Event>(&self, event: E) -> Receipt {
         self.fire_as(E::EVENT, event)
     }
@@ -141,6 +137,43 @@ impl Bus {
     /// # Errors
     ///
     /// [`Full`] with the event. Any other refusal is the receipt's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// use std::sync::mpsc;
+    ///
+    /// struct Order(u64); // an event
+    /// # static SUBMIT: bus::private::EventDescriptor = bus::private::EventDescriptor {
+    /// #     place: bus::private::place!(),
+    /// #     exchange: "order",
+    /// #     key: "order.submit",
+    /// #     payload: bus::private::PayloadDescriptor::local::<Order>(),
+    /// #     upcasts: &[],
+    /// #     local: true,
+    /// # };
+    /// # impl bus::Event for Order {
+    /// #     const EVENT: bus::Topic<Self> = bus::Topic::new(&SUBMIT);
+    /// # }
+    ///
+    /// let (release, held) = mpsc::channel::<()>();
+    /// let held = std::sync::Mutex::new(held);
+    /// let bus = bus::Builder::new()
+    ///     .mailbox(1)
+    ///     .register_listener(("order", "#"), move |_: &bus::Context| {
+    ///         let _ = held.lock().map(|held| held.recv());
+    ///     })
+    ///     .build()?;
+    ///
+    /// let mut orders = (1..).map(Order);
+    /// let full = orders.by_ref().find_map(|order| bus.try_fire(order).err());
+    /// let refused = full.map(|full| full.0.0);
+    /// assert!(matches!(refused, Some(2 | 3)), "one waits, and one may be with the listener");
+    /// drop(release);
+    /// bus.shutdown()?;
+    /// # Ok::<(), bus::Error>(())
+    /// ```
     pub fn try_fire<E: Event>(&self, event: E) -> Result<Receipt, Full<E>> {
         match self.publish(E::EVENT.descriptor(), event, Limit::Bound) {
             Ok(receipt) => Ok(receipt),
@@ -152,6 +185,18 @@ impl Bus {
     /// Fires an event by name, on the exchange `bus`; the payload goes through the codec.
     ///
     /// A name that is no routing key and a payload that cannot be encoded fail the receipt.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// let bus = bus::Builder::new().build()?;
+    /// assert!(!bus.fire_event("user_registered", "Alice").wait()?.routed); // nobody listens
+    /// let error = bus.fire_event("user.*", "Alice").wait().unwrap_err();
+    /// assert_eq!(error.kind(), bus::ErrorKind::Name);
+    /// bus.shutdown()?;
+    /// # Ok::<(), bus::Error>(())
+    /// ```
     pub fn fire_event(&self, name: &str, payload: impl Serialize) -> Receipt {
         let checked = name::check_key(name).map_err(Error::from);
         let body = checked.and_then(|()| {

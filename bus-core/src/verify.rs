@@ -12,6 +12,16 @@ use crate::state::States;
 use crate::upcast::Upcasts;
 
 /// What is wrong with the wiring of a program, and what may be.
+///
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// let report = bus::Builder::new().services(["billing"]).verify();
+/// assert_eq!(report.faults().len(), 1); // there is no such service
+/// print!("{report}");
+/// assert_eq!(report.ok().unwrap_err().kind(), bus::ErrorKind::Wiring);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     faults: Vec<Fault>,
