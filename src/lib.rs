@@ -428,5 +428,5 @@ pub fn run() -> Result<()> {
 
 /// Tells what is wrong with the wiring of this program, and what may be, without starting it.
 pub fn verify() -> Report {
-    builder().verify()
+    builder().with_env().verify()
 }

@@ -365,3 +365,34 @@ fn many_waiting_handlers_of_a_service_with_state_do_not_pile_up() {
         assert_eq!(promise.wait(), Ok(id));
     }
 }
+
+mod impatient {
+    use super::*;
+
+    pub(crate) struct Impatient;
+
+    #[service("impatient")]
+    impl Impatient {
+        #[init]
+        fn start() -> Result<Self, ExecuteError> {
+            ready::execute().wait().map(|()| Self)
+        }
+
+        #[command]
+        fn never(&self) {}
+    }
+
+    #[command(service = "impatient_helper")]
+    fn ready() {}
+}
+
+#[test]
+fn an_init_that_waits_for_a_service_which_has_not_started_is_a_deadlock_at_once() {
+    let services = ["impatient", "impatient_helper"];
+    let error = bus::builder().services(services).build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "service `impatient` did not start: waiting would never end: impatient waits for \
+         impatient_helper waits for the start of the bus waits for impatient"
+    );
+}

@@ -21,7 +21,15 @@ pub struct Catalog {
     pub(crate) listeners: Vec<ListenerEntry>,
     pub(crate) events: Vec<&'static EventDescriptor>,
     pub(crate) links: Vec<&'static Link>,
-    pub(crate) crates: BTreeMap<&'static str, [usize; 3]>,
+    pub(crate) crates: BTreeMap<&'static str, Registered>,
+}
+
+/// What one crate has registered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Registered {
+    pub(crate) commands: usize,
+    pub(crate) listeners: usize,
+    pub(crate) services: BTreeSet<String>,
 }
 
 /// A service of the catalogue.
@@ -192,7 +200,10 @@ impl Catalog {
                 _ if twice => {}
                 Registration::Command(command) => commands.push(vec![command]),
                 Registration::Listener(listener) => listeners.push(*listener),
-                Registration::Event(event) => catalog.events.push(event),
+                Registration::Event(event) => {
+                    catalog.count(event.place);
+                    catalog.events.push(event);
+                }
                 Registration::Service(service) => services.push(*service),
                 Registration::ServiceName(name) => names.push(*name),
                 Registration::Link(link) => catalog.links.push(link),
@@ -203,7 +214,9 @@ impl Catalog {
         for descriptors in commands {
             let entry = names_of.command(descriptors);
             catalog.add_service(&entry.service, entry.descriptor().body.is_some());
-            catalog.count(entry.descriptor().handler.place, 0);
+            let count = catalog.count(entry.descriptor().handler.place);
+            count.commands += 1;
+            count.services.insert(entry.service.clone());
             catalog.commands.push(entry);
         }
         for listener in listeners {
@@ -225,8 +238,8 @@ impl Catalog {
     fn add_services(&mut self, services: &[&'static ServiceDescriptor], namer: &Namer) {
         for service in services {
             let name = namer.state(service);
+            self.count(service.place).services.insert(name.clone());
             self.services.entry(name).or_default().state = Some(service);
-            self.count(service.place, 2);
         }
     }
 
@@ -236,8 +249,8 @@ impl Catalog {
         }
     }
 
-    fn count(&mut self, place: Place, column: usize) {
-        self.crates.entry(place.krate()).or_default()[column] += 1;
+    fn count(&mut self, place: Place) -> &mut Registered {
+        self.crates.entry(place.krate()).or_default()
     }
 
     fn add_listener(
@@ -257,7 +270,9 @@ impl Catalog {
             Vec::new()
         });
         self.add_service(&service, true);
-        self.count(handler.place, 1);
+        let count = self.count(handler.place);
+        count.listeners += 1;
+        count.services.insert(service.clone());
         self.listeners.push(ListenerEntry { name, service, descriptor, bindings });
     }
 

@@ -13,12 +13,13 @@ use event_listener::{Event as Notify, EventListener};
 
 use crate::binding::{Binding, Counts, Policy};
 use crate::bus::Bus;
+use crate::catalog::Catalog;
 use crate::closure::{Closure, CommandFn, ListenerFn};
 use crate::error::{CodecError, Error, ErrorKind, Result};
 use crate::event::Topic;
 use crate::execute_error::ExecuteError;
 use crate::failure::Failure;
-use crate::handler::{Access, Options};
+use crate::handler::{Access, Options, Place};
 use crate::message::{CallFault, Caller, Head, Message, Payload};
 use crate::name;
 use crate::promise::{Reply, Slot};
@@ -152,6 +153,35 @@ pub(crate) enum Planned {
     Listener(Pattern, Closure),
 }
 
+pub(crate) fn served_already(name: &str, place: Option<Place>) -> String {
+    let mut text = format!("the command `{name}` is served already");
+    if let Some(place) = place {
+        let _ = write!(text, ", by {place}");
+    }
+    text
+}
+
+impl Pattern {
+    /// The exchanges that a closure is bound to.
+    pub(crate) fn exchanges(&self, catalog: &Catalog, closure: &Closure) -> Result<Vec<String>> {
+        name::check_pattern(&self.pattern)?;
+        if let Some(exchange) = &self.exchange {
+            name::check_name(exchange)?;
+            return Ok(vec![exchange.clone()]);
+        }
+        let type_id = closure.payload.as_ref().map(|payload| (payload.type_id)());
+        catalog.exchanges_of(&self.pattern, type_id).map_err(|known| {
+            let text = format!(
+                "the exchange of the pattern `{}` cannot be told; name it: `(exchange, pattern)`; \
+                 the exchanges are {}",
+                self.pattern,
+                name::list(known)
+            );
+            Error::new(ErrorKind::NotFound, text)
+        })
+    }
+}
+
 impl Bus {
     /// Serves a command with a closure, on the thread of the service `dynamic`.
     ///
@@ -243,11 +273,10 @@ impl Bus {
         let by_name = Some(ByName::Closure);
         let command = Arc::new(Command { name: name.into(), binding, by_name });
         if let Err(taken) = self.table_mut().serve(command.clone()) {
-            let mut text = format!("the command `{name}` is served already");
-            if let Some(place) = taken.binding.place {
-                let _ = write!(text, ", by {place}");
-            }
-            return Err(Error::new(ErrorKind::Duplicate, text));
+            return Err(Error::new(
+                ErrorKind::Duplicate,
+                served_already(name, taken.binding.place),
+            ));
         }
         Ok(Registered::Command(command))
     }
@@ -258,20 +287,7 @@ impl Bus {
         closure: Closure,
         service: &Arc<Service>,
     ) -> Result<Registered> {
-        name::check_pattern(&pattern.pattern)?;
-        let type_id = closure.payload.as_ref().map(|payload| (payload.type_id)());
-        let exchanges = match &pattern.exchange {
-            Some(exchange) => vec![exchange.clone()],
-            None => self.catalog().exchanges_of(&pattern.pattern, type_id).map_err(|known| {
-                let text = format!(
-                    "the exchange of the pattern `{}` cannot be told; name it: `(exchange, \
-                     pattern)`; the exchanges are {}",
-                    pattern.pattern,
-                    name::list(known)
-                );
-                Error::new(ErrorKind::NotFound, text)
-            })?,
-        };
+        let exchanges = pattern.exchanges(self.catalog(), &closure)?;
         let name = self.name_listener(&pattern.pattern);
         let binding = self.bind_closure(name.into(), closure, service);
         let keys: Vec<(String, String)> =
@@ -331,7 +347,10 @@ impl Bus {
             return Ok(service.clone());
         }
         let service = Arc::new(Service::new(SERVICE.into(), self.0.defaults.mailbox, None));
-        crate::lifecycle::start_one(self, &service)?;
+        // Before the bus is open, the service starts with the others.
+        if self.0.gate.is_open() {
+            crate::lifecycle::start_one(self, &service)?;
+        }
         table.services.push(service.clone());
         dynamic.service = Some(service.clone());
         Ok(service)

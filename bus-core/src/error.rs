@@ -70,15 +70,27 @@ impl Error {
     }
 
     pub(crate) fn wiring(faults: Vec<Fault>) -> Self {
-        let mut message = match faults.len() {
-            1 => "the bus is wired wrongly".to_owned(),
-            n => format!("the bus is wired wrongly in {n} places"),
+        let kind = match faults.as_slice() {
+            [first, rest @ ..] if rest.iter().all(|fault| fault.kind == first.kind) => first.kind,
+            _ => ErrorKind::Wiring,
         };
-        for fault in &faults {
-            message.push_str("\n  ");
-            message.push_str(&fault.to_string());
+        let mut message = match faults.as_slice() {
+            [only] if kind != ErrorKind::Wiring => only.to_string(),
+            _ => {
+                let places = match faults.len() {
+                    1 => String::new(),
+                    n => format!(" in {n} places"),
+                };
+                format!("the bus is wired wrongly{places}")
+            }
+        };
+        if kind == ErrorKind::Wiring || faults.len() > 1 {
+            for fault in &faults {
+                message.push_str("\n  ");
+                message.push_str(&fault.to_string());
+            }
         }
-        Self { faults, ..Self::new(ErrorKind::Wiring, message) }
+        Self { faults, ..Self::new(kind, message) }
     }
 
     pub(crate) fn closed() -> Self {
@@ -115,7 +127,7 @@ impl Error {
         matches!(self.kind, ErrorKind::Full | ErrorKind::Timeout | ErrorKind::Transport)
     }
 
-    /// Every wiring fault, sorted by place; empty for any other kind.
+    /// Every fault of a bus that did not start, sorted by place; empty for any other error.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
     }
@@ -198,16 +210,18 @@ impl From<crate::name::NameError> for Error {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     place: Option<Place>,
+    kind: ErrorKind,
     message: String,
 }
 
 impl Fault {
     pub(crate) fn at(place: Place, message: impl Into<String>) -> Self {
-        Self { place: Some(place), message: message.into() }
+        Self { place: Some(place), kind: ErrorKind::Wiring, message: message.into() }
     }
 
-    pub(crate) fn nowhere(message: impl Into<String>) -> Self {
-        Self { place: None, message: message.into() }
+    /// A fault of the builder or the environment.
+    pub(crate) fn outside(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { place: None, kind, message: message.into() }
     }
 
     /// The file as the compiler names it, and the line counted from 1; `None` for a fault of the

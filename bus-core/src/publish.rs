@@ -45,6 +45,12 @@ impl<E> std::fmt::Display for Full<E> {
 
 impl<E> std::error::Error for Full<E> {}
 
+impl<E: Send + Sync + 'static> From<Full<E>> for Error {
+    fn from(full: Full<E>) -> Self {
+        Self::new(ErrorKind::Full, full.to_string()).with_event(full.0)
+    }
+}
+
 /// How full a mailbox may be for an event to be taken.
 #[derive(Clone, Copy)]
 enum Limit {
@@ -237,17 +243,18 @@ impl Bus {
         limit: Limit,
         message: impl FnOnce(Head, Arc<Route>, P) -> Arc<dyn Message>,
     ) -> Result<Receipt, (Error, P)> {
-        let mut table = self.table();
-        if !table.accepts(current::is_inside(self)) {
-            return Err((Error::closed(), payload));
-        }
-        let route = if let Some(route) = table.remembered(exchange, key) {
-            route.clone()
-        } else {
+        // Whether it is taken, by whom, and that it is enqueued, all under one hold of the table.
+        let (table, route) = loop {
+            let table = self.table();
+            if !table.accepts(current::is_inside(self)) {
+                return Err((Error::closed(), payload));
+            }
+            if let Some(route) = table.remembered(exchange, key) {
+                let route = route.clone();
+                break (table, route);
+            }
             drop(table);
-            let route = self.table_mut().remember(exchange, key);
-            table = self.table();
-            route
+            self.table_mut().remember(exchange, key);
         };
         let full = route.groups.iter().find(|to| !limit.allows(&to.service, to.targets.len()));
         if let Some(group) = full {

@@ -77,6 +77,12 @@ impl Note {
             if !bus.0.has_state {
                 return Ok(None);
             }
+            // Nobody handles anything before every `#[init]` is done.
+            if let (false, Some(target)) = (bus.0.gate.is_open(), targets.first()) {
+                let (me, other) = (&current.service().name, &target.service.name);
+                let path = [me, other, "the start of the bus", me];
+                return Err(Cycle(path.map(str::to_owned).to_vec()));
+            }
             let (me, service, below) = (current.invocation(), current.service(), current.below());
             let wait = bus.0.waits.begin(me, service, below, targets)?;
             Ok(Some((bus.clone(), wait)))
