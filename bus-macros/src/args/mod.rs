@@ -12,7 +12,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Expr, ExprPath, Lit, Token, token};
+use syn::{Expr, ExprPath, Lit, LitStr, Token, parse_quote, token};
 
 pub(crate) use slot::{Slot, Value};
 pub(crate) use value::{Count, Flag, Name, Time, Types};
@@ -54,7 +54,7 @@ pub(crate) fn items(tokens: TokenStream, errors: &Errors) -> Vec<Item> {
     let parser = |input: ParseStream<'_>| {
         let mut items = Vec::new();
         while !input.is_empty() {
-            match item(input) {
+            match item(input, errors) {
                 Ok(item) if input.is_empty() || input.peek(Token![,]) => items.push(item),
                 Ok(item) => {
                     items.push(item);
@@ -69,7 +69,7 @@ pub(crate) fn items(tokens: TokenStream, errors: &Errors) -> Vec<Item> {
     errors.ok(parser.parse2(tokens)).unwrap_or_default()
 }
 
-fn item(input: ParseStream<'_>) -> syn::Result<Item> {
+fn item(input: ParseStream<'_>, errors: &Errors) -> syn::Result<Item> {
     if input.peek(token::Group) || input.peek(Lit) {
         return Ok(Item::Bare(plain(input.parse()?)));
     }
@@ -80,6 +80,9 @@ fn item(input: ParseStream<'_>) -> syn::Result<Item> {
         return Err(input.error("expected an argument; write a name, a literal or a path"));
     }
     let name = input.call(Ident::parse_any)?;
+    if input.peek(Token![.]) {
+        return unquoted(&name, input, errors);
+    }
     let value = if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
         if input.is_empty() || input.peek(Token![,]) {
@@ -95,6 +98,17 @@ fn item(input: ParseStream<'_>) -> syn::Result<Item> {
         Value::None
     };
     Ok(Item::Named(Argument { name, value }))
+}
+
+/// A name or a pattern whose quotes were forgotten; taken as if they were there.
+fn unquoted(first: &Ident, input: ParseStream<'_>, errors: &Errors) -> syn::Result<Item> {
+    let mut text = first.to_string();
+    while !input.is_empty() && !input.peek(Token![,]) {
+        text.push_str(&input.parse::<TokenTree>()?.to_string());
+    }
+    errors.at(first, format!("`{text}` lacks its quotes; write `\"{text}\"`"));
+    let text = LitStr::new(&text, first.span());
+    Ok(Item::Bare(parse_quote!(#text)))
 }
 
 /// What a `macro_rules!` has captured arrives in a group that nobody wrote; this is what is in it.

@@ -75,7 +75,7 @@ pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStre
         // In an impl block nothing but methods can stand beside a method.
         TokenStream::new()
     };
-    let function = function.emit();
+    let function = if errors.count() == 0 { function.emit() } else { function.emit_refused() };
     let errors = errors.into_compile_errors();
     quote!(#function #generated #errors)
 }

@@ -109,15 +109,17 @@ fn event<'a>(
 
 /// What the event is called in code: `name`, else the last word of its key.
 fn names(arguments: &parse::Arguments, key: Option<&LitStr>, errors: &Errors) -> Option<Names> {
-    let (text, span) = match (arguments.name.get(), key) {
+    // A wrong key has been told already; its last word still names what other code uses.
+    let written = arguments.key.get().filter(|_| !arguments.name.is_given());
+    let (text, span) = match (arguments.name.get(), written) {
         (Some(name), _) => (name.text.clone(), name.span),
-        (None, Some(key)) if !arguments.name.is_given() => {
-            (names::of_key(&key.value()), key.span())
-        }
-        _ => return None,
+        (None, Some(key)) => (names::of_key(&key.value()), key.span()),
+        (None, None) => return None,
     };
     if let Err(message) = names::event(&text) {
-        errors.at_span(span, message);
+        if arguments.name.is_given() || key.is_some() {
+            errors.at_span(span, message);
+        }
         return None;
     }
     let span = span.resolved_at(Span::mixed_site());

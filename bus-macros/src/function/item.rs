@@ -6,6 +6,7 @@
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
+use syn::visit_mut::VisitMut;
 use syn::{Attribute, ImplItemFn, Signature, Token, Visibility, parse_quote};
 
 use super::Kind;
@@ -82,6 +83,18 @@ impl Function {
         }
     }
 
+    /// The function for other code to name, after its signature was refused.
+    pub(crate) fn emit_refused(&self) -> TokenStream {
+        let Self { attrs, vis, sig, body: Body::Block(_) } = self else { return self.emit() };
+        let mut sig = sig.clone();
+        let mut forever = Forever(false);
+        forever.visit_return_type_mut(&mut sig.output);
+        if !forever.0 {
+            return self.emit();
+        }
+        quote!(#(#attrs)* #[allow(unused)] #vis #sig { loop {} })
+    }
+
     /// The function as the user wrote it, with leave for the lints that object to a signature
     /// which the bus prescribes.
     pub(crate) fn emit(&self) -> TokenStream {
@@ -91,6 +104,20 @@ impl Function {
             Body::Block(block) => quote!(#(#attrs)* #lints #vis #sig #block),
             Body::Missing(_) => TokenStream::new(),
         }
+    }
+}
+
+/// Lends every reference of a refused return type for ever, so that rustc does not object to a
+/// lifetime that the macro has objected to already.
+struct Forever(bool);
+
+impl VisitMut for Forever {
+    fn visit_type_reference_mut(&mut self, reference: &mut syn::TypeReference) {
+        if reference.lifetime.is_none() {
+            reference.lifetime = Some(parse_quote!('static));
+            self.0 = true;
+        }
+        syn::visit_mut::visit_type_reference_mut(self, reference);
     }
 }
 
