@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use crate::error::ExecuteError;
+use crate::execute_error::ExecuteError;
 use crate::promise::Slot;
 use crate::service::{Mailbox, Turn};
 
@@ -70,24 +70,36 @@ fn of_an_answer_and_a_cancellation_one_counts() {
 
 #[test]
 fn one_thread_has_the_turn_at_a_time_and_everybody_gets_it() {
-    loom::model(|| {
+    let mut search = loom::model::Builder::new();
+    search.preemption_bound = Some(3);
+    search.check(|| {
         let turn = Arc::new(Turn::default());
         let inside = Arc::new(AtomicUsize::new(0));
-        let work = |turn: &Turn, inside: &AtomicUsize| {
-            turn.acquire();
+        let check = |inside: &AtomicUsize| {
             assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
             inside.fetch_sub(1, Ordering::SeqCst);
-            turn.pass();
-            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
-            inside.fetch_sub(1, Ordering::SeqCst);
-            turn.release();
         };
-        let other = {
-            let (turn, inside) = (turn.clone(), inside.clone());
-            thread::spawn(move || work(&turn, &inside))
-        };
-        work(&turn, &inside);
-        other.join().unwrap();
+        let others: Vec<_> = [true, false]
+            .into_iter()
+            .map(|passes| {
+                let (turn, inside) = (turn.clone(), inside.clone());
+                thread::spawn(move || {
+                    turn.acquire();
+                    check(&inside);
+                    if passes {
+                        turn.pass();
+                        check(&inside);
+                    }
+                    turn.release();
+                })
+            })
+            .collect();
+        turn.acquire();
+        check(&inside);
+        turn.release();
+        for other in others {
+            other.join().unwrap();
+        }
     });
 }
 
