@@ -61,7 +61,10 @@ fn a_command_takes_and_gives_what_a_closure_does() {
     assert_eq!(bus.execute_command("one", ("Bob",)).wait(), Ok("Hello, Bob!".to_owned()));
     let six = bus.execute_command("six", (1, -2, "c", Point { x: 3 }, Some(4), [5]));
     assert_eq!(six.wait(), Ok("1 -2 c Point { x: 3 } Some(4) [5]".to_owned()));
-    assert_eq!(bus.execute_command("context", (1,)).wait(), Ok("1 context dynamic".to_owned()));
+    assert_eq!(
+        bus.execute_command("context", (1,)).wait(),
+        Ok("1 context bus.closures".to_owned())
+    );
     assert_eq!(bus.execute_command("later", (Point { x: 1 },)).wait(), Ok(Point { x: 2 }));
     assert_eq!(bus.execute_command("fallible", (1,)).wait(), Ok(1));
     let failed = bus.execute_command::<_, i32>("fallible", (-1,)).wait().unwrap_err();

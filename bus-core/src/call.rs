@@ -170,6 +170,7 @@ impl<E> From<CallFault> for ExecuteError<E> {
             CallFault::Panicked => Self::Panicked,
             CallFault::Cancelled => Self::Cancelled,
             CallFault::Closed => Self::Closed,
+            CallFault::Interrupted => Self::Interrupted,
             CallFault::Unavailable(text) => Self::Transport(text),
         }
     }

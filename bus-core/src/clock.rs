@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
+
+use crate::failure::Failure;
 
 /// The clock of a bus; cheap to clone.
 ///
@@ -126,8 +129,7 @@ impl Clock {
             *elapsed = (*elapsed).max(now.saturating_duration_since(manual.start));
             (timer, now)
         };
-        let timer = timer?;
-        timer();
+        run(timer?);
         Some(limit.saturating_duration_since(now))
     }
 
@@ -157,7 +159,7 @@ impl Clock {
         let id = (at, state.next);
         if self.is_manual() && at <= self.now() {
             drop(state);
-            timer();
+            run(Box::new(timer));
             return id;
         }
         let first = state.due.first_key_value().is_none_or(|(first, _)| id < *first);
@@ -212,9 +214,7 @@ impl Timers {
                 Some(id) if id.0 <= now => {
                     let timer = state.due.remove(&id);
                     drop(state);
-                    if let Some(timer) = timer {
-                        timer();
-                    }
+                    timer.into_iter().for_each(run);
                     self.lock()
                 }
                 Some((at, _)) => {
@@ -224,6 +224,14 @@ impl Timers {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
+    }
+}
+
+/// Runs a timer. One that panics, in a waker of somebody else's, must not end the clock's thread.
+fn run(timer: Timer) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(timer)) {
+        let failure = Failure::panic(panic);
+        tracing::error!(%failure, "a timer panicked");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Commands and listeners that are registered while the program runs: closures.
 //!
-//! They run on the thread of a service of their own, `dynamic`. Parameters and answers go through
+//! They run on the thread of a service of their own, `bus.closures`. Parameters and answers go through
 //! the codec, but for an event that is fired in this process as the type that the closure borrows.
 
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ use crate::table::{ByName, Command};
 use crate::waits::Target;
 
 /// The service of closures.
-pub(crate) const SERVICE: &str = "dynamic";
+pub(crate) const SERVICE: &str = "bus.closures";
 
 /// What a bus knows of closures.
 #[derive(Default)]
@@ -183,7 +183,7 @@ impl Pattern {
 }
 
 impl Bus {
-    /// Serves a command with a closure, on the thread of the service `dynamic`.
+    /// Serves a command with a closure, on the thread of the service `bus.closures`.
     ///
     /// It takes up to six serde types and, last, perhaps `&Context`; it returns a serde type, a
     /// `Result` of two, or a future of either. Dropping the guard takes the command back.
@@ -217,7 +217,7 @@ impl Bus {
         self.register(Planned::Command(name.to_owned(), f.into_closure()))
     }
 
-    /// Listens with a closure, on the thread of the service `dynamic`.
+    /// Listens with a closure, on the thread of the service `bus.closures`.
     ///
     /// It takes the payload, by value or by reference (a text as `String`), or `&Context`, or both;
     /// it returns nothing, `Result<(), E>`, or a future of either. Dropping the guard ends it.

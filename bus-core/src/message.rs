@@ -56,6 +56,8 @@ pub(crate) enum CallFault {
     Panicked,
     Cancelled,
     Closed,
+    /// It was cut off while it ran.
+    Interrupted,
     /// The service cannot run it; says why.
     Unavailable(String),
 }

@@ -272,6 +272,22 @@ fn names_are_names(catalog: &Catalog, faults: &mut Vec<Fault>) {
             faults.push(Fault::at(command.descriptor().handler.place, text));
         }
     }
+    let commands = catalog.commands.iter().map(|command| {
+        (&command.service, command.is_contract(), command.descriptor().handler.place)
+    });
+    let listeners = catalog
+        .listeners
+        .iter()
+        .map(|listener| (&listener.service, false, listener.descriptor.handler.place));
+    for (service, contract, place) in commands.chain(listeners) {
+        if !contract && service == dynamic::SERVICE {
+            let text = format!(
+                "the service `{service}` is the bus's own, for closures; give this one another \
+                 name: `bus::service_name!(\"…\")`"
+            );
+            faults.push(Fault::at(place, text));
+        }
+    }
 }
 
 /// The declared events that any of `bindings` matches, each once.

@@ -33,6 +33,7 @@ use crate::delivery::Delivery;
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, Reason};
 use crate::handler::{Access, HandlerResult, Instance, OnPanic};
+use crate::message::CallFault;
 use crate::park;
 
 /// How many handlers may wait on the stack of a service with state before only those run on top that
@@ -422,10 +423,8 @@ impl Worker {
             return park::until(deadline, poll);
         }
         if self.service.state.is_some() {
-            self.nested.set(self.nested.get() + 1);
-            let output = self.wait_with_state(deadline, poll);
-            self.nested.set(self.nested.get() - 1);
-            return output;
+            let _nested = Nested::new(self);
+            return self.wait_with_state(deadline, poll);
         }
         let rest = self.service.backlog().take().into_iter().map(Entry::One).collect();
         if self.service.mailbox.step_aside(rest) {
@@ -512,9 +511,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(delivery) = self.delivery.take() {
-            unharmed(&self.worker.service, || self.worker.bus.refuse(Entry::One(delivery)));
-        }
+        let Some(delivery) = self.delivery.take() else { return };
+        unharmed(&self.worker.service, || match delivery.message.call() {
+            // It ran in part, so whoever called must not take it for refused.
+            Some(caller) => caller.fail(CallFault::Interrupted),
+            None => delivery.die(&self.worker.bus, Failure::internal("the bus stopped meanwhile")),
+        });
     }
 }
 
@@ -544,6 +546,22 @@ impl Drop for Place {
         }
         self.0.active.set(self.0.active.get() - 1);
         self.0.change();
+    }
+}
+
+/// That a handler waits on this thread's stack; over when dropped, also if what it waits for panics.
+struct Nested<'a>(&'a Cell<usize>);
+
+impl<'a> Nested<'a> {
+    fn new(worker: &'a Worker) -> Self {
+        worker.nested.set(worker.nested.get() + 1);
+        Self(&worker.nested)
+    }
+}
+
+impl Drop for Nested<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 

@@ -70,8 +70,8 @@ pub(crate) fn items(tokens: TokenStream, errors: &Errors) -> Vec<Item> {
 }
 
 fn item(input: ParseStream<'_>) -> syn::Result<Item> {
-    if input.peek(Lit) {
-        return Ok(Item::Bare(input.parse()?));
+    if input.peek(token::Group) || input.peek(Lit) {
+        return Ok(Item::Bare(plain(input.parse()?)));
     }
     if input.peek2(Token![::]) || input.peek(Token![::]) || input.peek(Token![<]) {
         return Ok(Item::Bare(Expr::Path(input.parse::<ExprPath>()?)));
@@ -85,7 +85,7 @@ fn item(input: ParseStream<'_>) -> syn::Result<Item> {
         if input.is_empty() || input.peek(Token![,]) {
             Value::Missing
         } else {
-            Value::Assigned(input.parse()?)
+            Value::Assigned(plain(input.parse()?))
         }
     } else if input.peek(token::Paren) {
         let content;
@@ -95,6 +95,14 @@ fn item(input: ParseStream<'_>) -> syn::Result<Item> {
         Value::None
     };
     Ok(Item::Named(Argument { name, value }))
+}
+
+/// What a `macro_rules!` has captured arrives in a group that nobody wrote; this is what is in it.
+pub(crate) fn plain(expr: Expr) -> Expr {
+    match expr {
+        Expr::Group(group) => plain(*group.expr),
+        expr => expr,
+    }
 }
 
 fn skip_past_comma(input: ParseStream<'_>) -> syn::Result<()> {

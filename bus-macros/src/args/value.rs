@@ -9,6 +9,7 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
 use syn::{Expr, ExprLit, ExprPath, Lit, LitStr, Path, Token, Type};
 
+use super::plain;
 use super::slot::{FromValue, Value};
 
 /// `inline`
@@ -120,7 +121,7 @@ impl FromValue for Vec<Time> {
 }
 
 fn time(name: &Ident, expr: Expr) -> syn::Result<Time> {
-    match expr {
+    match plain(expr) {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
             match humantime::parse_duration(&text.value()) {
                 Ok(duration) => Ok(Time::Literal(duration, text.span())),
@@ -142,9 +143,11 @@ fn time(name: &Ident, expr: Expr) -> syn::Result<Time> {
                 format!("`{name}` lacks its quotes or its unit; write `\"{number}{unit}\"`"),
             ))
         }
-        Expr::Path(_) | Expr::Call(_) | Expr::MethodCall(_) | Expr::Block(_) | Expr::Macro(_) => {
-            Ok(Time::Expression(Box::new(expr)))
-        }
+        expr @ (Expr::Path(_)
+        | Expr::Call(_)
+        | Expr::MethodCall(_)
+        | Expr::Block(_)
+        | Expr::Macro(_)) => Ok(Time::Expression(Box::new(expr))),
         other => {
             Err(wrong(name, &Value::Assigned(other), "a duration", &format!("`{name} = \"5s\"`")))
         }
