@@ -570,6 +570,40 @@ mod context {
     }
 }
 
+mod time {
+    use super::*;
+    use std::time::{Duration, SystemTime};
+
+    #[event(exchange = "time", key = "note")]
+    pub(crate) struct Note {}
+
+    #[command]
+    fn hold(door: State<Door>) {
+        door.pass_blocking();
+    }
+
+    #[listener]
+    fn noted(_: &Note, ctx: &Context, times: State<Log<SystemTime>>) {
+        times.add(ctx.time());
+    }
+
+    #[test]
+    fn the_time_of_an_event_is_that_of_its_firing() {
+        let (clock, door) = (Clock::manual(), Door::default());
+        let times = Log::<SystemTime>::default();
+        let bus = bus::builder().services(["time"]).clock(clock.clone());
+        let bus = bus.state(door.clone()).state(times.clone()).build().unwrap();
+        drop(hold::on(&bus).execute());
+        door.wait_for_one();
+        let fired = clock.time();
+        drop(bus.fire(Note {}));
+        clock.advance(Duration::from_secs(5));
+        door.open();
+        bus.settle();
+        assert_eq!(times.all(), [fired]);
+    }
+}
+
 mod inline {
     use super::*;
     use std::thread::ThreadId;

@@ -13,6 +13,19 @@ mod again {
     bus::link!(linked);
 }
 
+mod nothing {
+    bus::link!(blank);
+}
+
+#[test]
+fn a_linked_crate_that_registers_nothing_is_warned_of() {
+    let report = bus::verify();
+    report.clone().ok().unwrap();
+    let warnings: Vec<String> = report.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    has(&warnings[0], &["tests/linking.rs:", "`blank`", "registers nothing"]);
+}
+
 #[test]
 fn linking_a_crate_brings_its_handlers() {
     let bus = bus::builder().services(["warehouse"]).build().unwrap();

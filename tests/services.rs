@@ -357,6 +357,9 @@ mod names {
 
     #[test]
     fn a_selected_service_brings_what_is_below_it_and_nothing_else() {
+        let bus = bus::builder().services(["names"]).build().unwrap();
+        let running = bus.stats().services.into_iter().map(|service| service.name);
+        assert!(running.eq(["names", "names.great_ledger", "names.renamed"]));
         let bus = bus::builder().services(["names.great_ledger"]).build().unwrap();
         assert!(bus.execute_command::<_, String>("names.great_ledger.of_state", ()).wait().is_ok());
         assert!(bus.execute_command::<_, String>("names.of_below", ()).wait().is_err());

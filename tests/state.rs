@@ -103,8 +103,9 @@ mod exclusion {
                 scope.spawn(|| {
                     for _ in 0..25 {
                         drop(bus.fire(Coin { value: 3 }));
-                        drop(count_later::on(&bus).execute());
-                        drop(spend::on(&bus).execute(0));
+                        let later = count_later::on(&bus).execute();
+                        spend::on(&bus).execute(0).wait().unwrap();
+                        later.wait().unwrap();
                     }
                 });
             }

@@ -1,0 +1,1 @@
+//! A crate that a program links and that has nothing for the bus.
