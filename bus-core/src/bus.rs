@@ -15,6 +15,7 @@ use crate::delivery::Delivery;
 use crate::dynamic::Dynamic;
 use crate::error::{Error, Result};
 use crate::failure::Failure;
+use crate::layer::Layers;
 use crate::lifecycle::Gate;
 use crate::runtime::Runtime;
 use crate::state::States;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) defaults: Defaults,
     pub(crate) catalog: Catalog,
     pub(crate) runtime: Runtime,
+    pub(crate) layers: Layers,
     pub(crate) gate: Gate,
     pub(crate) graves: Graves,
     retries: Mutex<Retries>,
@@ -87,6 +89,7 @@ impl Shared {
             defaults,
             catalog,
             runtime,
+            layers: Layers::default(),
             gate: Gate::default(),
             graves: Graves::default(),
             retries: Mutex::default(),
@@ -168,8 +171,13 @@ impl Bus {
         format!("{:016x}-{seq}", self.0.prefix)
     }
 
-    pub(crate) fn clock(&self) -> &Clock {
+    /// The clock that it reads.
+    pub fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    pub(crate) fn layers(&self) -> &Layers {
+        &self.0.layers
     }
 
     pub(crate) fn states(&self) -> &States {

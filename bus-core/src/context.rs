@@ -34,6 +34,18 @@ enum Site {
     Lifecycle(Arc<Service>),
 }
 
+/// What a handler handles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// An event.
+    Event,
+    /// A command, executed or dispatched.
+    Command,
+    /// The start or the end of a service: its `#[init]` or `#[shutdown]`.
+    Lifecycle,
+}
+
 impl Context {
     pub(crate) fn of_handler(bus: Bus, delivery: Delivery, inline: bool) -> Self {
         let Delivery { binding, message, slot, attempt } = delivery;
@@ -64,6 +76,24 @@ impl Context {
         match &self.site {
             Site::Handler(binding) => &binding.service.name,
             Site::Lifecycle(service) => &service.name,
+        }
+    }
+
+    /// The handler's name: a listener's as [`Outcome`](crate::Outcome) tells it, a command's as it is
+    /// called; in `#[init]` and `#[shutdown]` the service's.
+    pub fn handler(&self) -> &str {
+        match &self.site {
+            Site::Handler(binding) => &binding.name,
+            Site::Lifecycle(service) => &service.name,
+        }
+    }
+
+    /// What is handled.
+    pub fn kind(&self) -> Kind {
+        match &self.site {
+            Site::Handler(_) if self.message.route().is_some() => Kind::Event,
+            Site::Handler(_) => Kind::Command,
+            Site::Lifecycle(_) => Kind::Lifecycle,
         }
     }
 
@@ -105,11 +135,7 @@ impl Context {
     /// A key that is the same on every attempt of this listener for this message, and on no other:
     /// keep it with the effect, to have the effect once.
     pub fn idempotency_key(&self) -> String {
-        let handler = match &self.site {
-            Site::Handler(binding) => &binding.name,
-            Site::Lifecycle(service) => &service.name,
-        };
-        format!("{}/{handler}", self.id())
+        format!("{}/{}", self.id(), self.handler())
     }
 
     /// The id of the first message in the chain of causes; the message's own if it is the first.

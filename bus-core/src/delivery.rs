@@ -44,14 +44,13 @@ impl Delivery {
     pub(crate) fn run(&self, bus: &Bus, instance: &Instance, inline: bool) -> HandlerResult {
         let ctx = self.context(bus, inline);
         let _inside = Current::of(&ctx).enter();
-        let run = || self.binding.code.run(&ctx, instance);
-        match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Some(result)) => result,
-            Ok(None) => {
-                Err(Failure::internal("an asynchronous handler was run as a synchronous one"))
-            }
-            Err(payload) => Err(Failure::panic(payload)),
-        }
+        let handler = || {
+            let text = "an asynchronous handler was run as a synchronous one";
+            self.binding.code.run(&ctx, instance).unwrap_or_else(|| Err(Failure::internal(text)))
+        };
+        let run = || bus.layers().run(&ctx, handler);
+        let ran = catch_unwind(AssertUnwindSafe(run));
+        ran.unwrap_or_else(|panic| Err(Failure::panic(panic)))
     }
 
     /// Puts a delivery that was accepted before into its mailbox; gives it back if that is closed.
@@ -104,6 +103,14 @@ impl Delivery {
                 Reason::Panic => {
                     tracing::error!(handler, %failure, "a command panicked");
                     caller.fail(CallFault::Panicked);
+                }
+                Reason::Refused => {
+                    tracing::debug!(handler, %failure, "a layer refused a command");
+                    caller.fail(CallFault::Refused(failure.to_string()));
+                }
+                Reason::Cancelled => {
+                    tracing::debug!(handler, %failure, "a command was cut short");
+                    caller.fail(CallFault::Cancelled);
                 }
                 _ => {
                     tracing::error!(handler, %failure, "a command could not be run");

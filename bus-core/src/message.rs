@@ -54,6 +54,7 @@ pub(crate) trait Caller {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CallFault {
     Panicked,
+    Refused(String),
     Cancelled,
     Closed,
     /// The service cannot run it; says why.

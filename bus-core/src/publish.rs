@@ -210,9 +210,7 @@ impl Bus {
         }
         self.0.fired.fetch_add(1, Ordering::Relaxed);
         let head = Head::new(self, route.len());
-        if route.wants_context {
-            head.time(|| self.clock().time());
-        }
+        self.stamp(&head, route.wants_context);
         let message = message(head, route.clone(), payload);
         let mut sent = Sent::default();
         for (index, group) in route.groups.iter().enumerate() {
@@ -230,6 +228,13 @@ impl Bus {
             self.run_inline(target, &message, &mut sent);
         }
         Ok(Receipt::enqueued(message, sent.settle(self)))
+    }
+
+    /// Notes the time at which a message is sent, if a handler or a layer may ask for it.
+    fn stamp(&self, head: &Head, wants_context: bool) {
+        if wants_context || !self.layers().is_empty() {
+            head.time(|| self.clock().time());
+        }
     }
 
     /// Settles what a closed mailbox gave back.
@@ -302,6 +307,7 @@ impl Bus {
     /// Brings a call to the service of its command.
     pub(crate) fn start(&self, command: &Arc<Command>, call: Arc<dyn Message>) {
         let binding = command.binding.clone();
+        self.stamp(call.head(), binding.wants_context);
         let delivery = Delivery { binding, message: call, slot: 0, attempt: 1 };
         let table = self.table();
         if !table.accepts(current::is_inside(self)) {
@@ -358,6 +364,7 @@ impl Bus {
             return Receipt::refused(Error::new(ErrorKind::Full, text));
         }
         let binding = command.binding.clone();
+        self.stamp(task.head(), binding.wants_context);
         let delivery = Delivery { binding, message: task.clone(), slot: 0, attempt: 1 };
         let mut sent = Sent::default();
         sent.push(self, &service, Entry::One(delivery), 1);

@@ -269,12 +269,16 @@ impl Worker {
             return;
         }
         let this = self.clone();
+        let mut unsettled = Unsettled(Some(delivery), self.bus.clone());
         self.tasks.spawn(async move {
             // Each of these gives back what it stands for, also if something below panics.
             let (_place, _started) = (place, started);
-            let result = caught(this.run_async(&delivery)).await;
+            let Some(delivery) = &unsettled.0 else { return };
+            let result = caught(this.run_async(delivery)).await;
             drop(hold);
-            this.conclude(delivery, result);
+            if let Some(delivery) = unsettled.0.take() {
+                this.conclude(delivery, result);
+            }
         });
     }
 
@@ -287,10 +291,22 @@ impl Worker {
         let ctx = delivery.context(&self.bus, false);
         let deadline = ctx.deadline().filter(|_| delivery.message.call().is_none());
         let limit = delivery.binding.policy.timeout.unwrap_or_default();
+        let layers = self.bus.layers();
+        let seen = (!layers.is_empty()).then(|| ctx.clone());
+        // What layers do, they do as part of the handler.
+        let inside = || seen.as_ref().map(|ctx| Current::of(ctx).enter());
+        let mut attempt = {
+            let _inside = inside();
+            seen.as_ref().map(|ctx| layers.begin(ctx)).transpose()?
+        };
         let current = Current::of(&ctx);
         let instance = self.instance.borrow().clone();
-        let handler = current.scope(delivery.binding.code.start(ctx, instance));
-        let handler = caught(handler);
+        let handler = delivery.binding.code.start(ctx, instance);
+        let handler = match &mut attempt {
+            Some(attempt) => attempt.surround(handler),
+            None => handler,
+        };
+        let handler = caught(current.scope(handler));
         let clock = self.bus.clock();
         let timeout = async {
             match deadline {
@@ -311,9 +327,14 @@ impl Worker {
                 }
                 _ => std::future::pending().await,
             }
-            Ok(())
+            Err(Failure::cancelled())
         };
-        handler.or(timeout).or(cancelled).await
+        let result = handler.or(timeout).or(cancelled).await;
+        if let Some(mut attempt) = attempt {
+            let _inside = inside();
+            attempt.end(&result);
+        }
+        result
     }
 
     fn conclude(&self, delivery: Delivery, result: HandlerResult) {
@@ -455,6 +476,18 @@ impl Worker {
 async fn caught<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let done = AssertUnwindSafe(future).catch_unwind().await;
     done.unwrap_or_else(|panic| Err(Failure::panic(panic)))
+}
+
+/// A delivery whose handler runs as a task. Dropped with it, the delivery is given up, which happens
+/// to what is not done by the deadline of a shutdown.
+struct Unsettled(Option<Delivery>, Bus);
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        if let Some(delivery) = self.0.take() {
+            delivery.conclude(&self.1, Err(Failure::abandoned()));
+        }
+    }
 }
 
 /// The place of a task among those that run, and in its lane; free again when dropped.
