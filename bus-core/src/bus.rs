@@ -80,7 +80,7 @@ impl Shared {
     ) -> Self {
         let has_state = table.services.iter().any(|service| service.state.is_some());
         Self {
-            prefix: fastrand::u64(..),
+            prefix: fastrand::u64(1..),
             seq: AtomicU64::new(0),
             table: RwLock::new(table),
             states,
@@ -164,6 +164,11 @@ impl Bus {
 
     pub(crate) fn next_seq(&self) -> u64 {
         self.0.seq.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// What tells the ids of this bus from those of others; never zero.
+    pub(crate) fn prefix(&self) -> u64 {
+        self.0.prefix
     }
 
     /// The id of a message as text.

@@ -12,6 +12,7 @@ use crate::handler::Needs;
 use crate::message::{Head, Held, Message, Payload, encode_as, type_of};
 use crate::service::Service;
 use crate::state::State;
+use crate::trace::{self, Origin};
 use crate::waits::Invocation;
 
 /// What a handler can ask about the message that it handles.
@@ -145,8 +146,24 @@ impl Context {
 
     /// The id of the message whose handler sent this one.
     pub fn causation_id(&self) -> Option<String> {
-        let cause = self.message.head().cause;
-        (cause != 0).then(|| self.bus.message_id(cause))
+        self.message.head().cause().map(|cause| self.bus.message_id(cause.seq))
+    }
+
+    /// Names this attempt to whatever it calls: a `traceparent` of W3C Trace Context, version 00.
+    ///
+    /// Its trace is the same along a chain of causes, its span is that of this attempt alone.
+    pub fn traceparent(&self) -> String {
+        let (seq, slot) = self.invocation();
+        self.traceparent_of(Origin { seq, slot, attempt: self.attempt })
+    }
+
+    /// The [`traceparent`](Self::traceparent) of the attempt that sent this message.
+    pub fn causation_traceparent(&self) -> Option<String> {
+        self.message.head().cause().map(|cause| self.traceparent_of(cause))
+    }
+
+    fn traceparent_of(&self, origin: Origin) -> String {
+        trace::traceparent(&self.bus, self.message.head().correlation, origin)
     }
 
     /// Whether the work is no longer wanted: the caller cancelled, the handler's timeout has passed,

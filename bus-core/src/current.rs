@@ -9,6 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::service::Service;
+use crate::trace::Origin;
 use crate::waits::Invocation;
 
 thread_local! {
@@ -20,6 +21,7 @@ pub(crate) struct Current {
     bus: Bus,
     service: Arc<Service>,
     invocation: Invocation,
+    attempt: u32,
     correlation: u64,
     /// The handlers under this one on the thread's stack, outermost first.
     below: Vec<Invocation>,
@@ -36,6 +38,7 @@ impl Current {
             bus: ctx.bus().clone(),
             service: ctx.service_ref().clone(),
             invocation: ctx.invocation(),
+            attempt: ctx.attempt(),
             correlation: ctx.message().head().correlation,
             below: Vec::new(),
             inline: u8::from(ctx.is_inline()),
@@ -95,10 +98,11 @@ pub(crate) fn is_inside(bus: &Bus) -> bool {
     with(|current| current.bus.is(bus)).unwrap_or(false)
 }
 
-/// The message whose handler of `bus` this thread is running, and the first of its chain.
-pub(crate) fn cause(bus: &Bus) -> Option<(u64, u64)> {
+/// The attempt of a handler of `bus` that this thread is running, and the first message of its chain.
+pub(crate) fn cause(bus: &Bus) -> Option<(Origin, u64)> {
     let cause = |current: &Current| {
-        current.bus.is(bus).then_some((current.invocation.0, current.correlation))
+        let ((seq, slot), attempt) = (current.invocation, current.attempt);
+        current.bus.is(bus).then_some((Origin { seq, slot, attempt }, current.correlation))
     };
     with(cause).flatten()
 }

@@ -15,6 +15,7 @@ use crate::error::CodecError;
 use crate::event::{EventDescriptor, PayloadDescriptor};
 use crate::failure::Failure;
 use crate::router::Route;
+use crate::trace::Origin;
 
 /// Anything that a handler can be given.
 pub(crate) trait Message: Any + Send + Sync {
@@ -73,8 +74,8 @@ pub(crate) enum Payload<'a> {
 pub(crate) struct Head {
     /// Unique in the bus, counted from 1.
     pub(crate) seq: u64,
-    /// The message whose handler sent this one; 0 for none.
-    pub(crate) cause: u64,
+    /// The attempt that sent this one; of message 0 for none.
+    cause: Origin,
     /// The first message of the chain.
     pub(crate) correlation: u64,
     time: OnceLock<SystemTime>,
@@ -84,8 +85,14 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn new(bus: &crate::bus::Bus, deliveries: usize) -> Self {
         let seq = bus.next_seq();
-        let (cause, correlation) = crate::current::cause(bus).unwrap_or((0, seq));
+        let none = || (Origin { seq: 0, slot: 0, attempt: 0 }, seq);
+        let (cause, correlation) = crate::current::cause(bus).unwrap_or_else(none);
         Self { seq, cause, correlation, time: OnceLock::new(), outcomes: Tracker::new(deliveries) }
+    }
+
+    /// The attempt that sent it; none if no handler did.
+    pub(crate) fn cause(&self) -> Option<Origin> {
+        Some(self.cause).filter(|cause| cause.seq != 0)
     }
 
     /// When it was sent, or first asked for, if nothing at its sending wanted to know.
