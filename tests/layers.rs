@@ -1,6 +1,11 @@
 //! Layers surround every attempt to handle something: in order, with a say, and alone in their faults.
 
+#[allow(dead_code, reason = "this example takes no arguments and no input")]
+#[path = "examples/run.rs"]
+mod run;
 mod support;
+#[path = "support/traced.rs"]
+mod traced;
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -607,4 +612,189 @@ mod time {
         bus.settle();
         assert_eq!(log.all(), ["waited 0ns", "took 3s", "waited 3s", "took 4s"]);
     }
+}
+
+mod spans {
+    use super::*;
+    use crate::traced::{self, Traced};
+
+    #[event(exchange = "spans", key = "placed")]
+    pub(crate) struct Placed {}
+
+    #[command]
+    fn place(ctx: &Context) -> String {
+        price::execute().wait().unwrap();
+        tally::execute().wait().unwrap();
+        Placed {}.fire();
+        ctx.traceparent()
+    }
+
+    #[command(service = "spans.prices")]
+    async fn price() -> u32 {
+        tracing::info!("one");
+        futures_lite::future::yield_now().await;
+        tracing::info!("two");
+        7
+    }
+
+    #[command(inline)]
+    fn tally() {}
+
+    #[listener(service = "spans.bills", retry = 1, backoff = "0s")]
+    fn bill(_: &Placed, ctx: &Context) -> Result<(), String> {
+        if ctx.attempt() == 1 { Err("no paper".into()) } else { Ok(()) }
+    }
+
+    #[listener(service = "spans.bills")]
+    fn ship(_: &Placed) {}
+
+    /// Runs `place` and gives its answer, with the spans of its chain, in order of their handlers.
+    fn trace() -> (String, Vec<Traced>) {
+        traced::begin();
+        let (bus, _) = start("spans", |bus, _| bus.layer(bus::TracingLayer));
+        let traceparent = place::on(&bus).execute().wait().unwrap();
+        bus.shutdown().unwrap();
+        let mut spans = traced::spans();
+        spans.retain(|span| span.field("traceparent")[..35] == traceparent[..35]);
+        spans.sort_by_key(|span| {
+            (span.field("handler").to_owned(), span.field("attempt").to_owned())
+        });
+        (traceparent, spans)
+    }
+
+    /// The version, the trace's id, the span's id and the flags, if the standard allows them.
+    fn parts(traceparent: &str) -> Option<(&str, &str)> {
+        let parts: Vec<&str> = traceparent.split('-').collect();
+        let is_id = |text: &str, digits| {
+            let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            text.len() == digits && text.bytes().all(hex) && text.bytes().any(|byte| byte != b'0')
+        };
+        match parts[..] {
+            ["00", trace, span, "01"] if is_id(trace, 32) && is_id(span, 16) => Some((trace, span)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_trace_goes_from_firing_to_handling_and_from_command_to_nested_command() {
+        let (root, spans) = trace();
+        let (trace, _) = parts(&root).unwrap();
+        let found: Vec<_> =
+            spans.iter().map(|span| (span.field("handler"), span.field("attempt"))).collect();
+        let handlers = ["spans.bills.bill", "spans.bills.bill", "spans.bills.ship"];
+        let all = [("spans.place", "1"), ("spans.prices.price", "1"), ("spans.tally", "1")];
+        let [first, second, ship] = handlers;
+        assert_eq!(found, [&[(first, "1"), (second, "2"), (ship, "1")][..], &all].concat());
+        let mut ids = Vec::new();
+        for span in &spans {
+            let (same, id) = parts(span.field("traceparent")).unwrap();
+            assert_eq!(same, trace);
+            ids.push(id);
+            let is_root = span.field("handler") == "spans.place";
+            assert_eq!(span.field("parent"), if is_root { "" } else { root.as_str() });
+            assert_eq!(span.field("traceparent") == root, is_root);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), spans.len(), "every attempt has an id of its own");
+    }
+
+    #[test]
+    fn what_begins_by_itself_is_a_trace_by_itself() {
+        let (bus, _) = start("spans", |bus, _| bus);
+        let (other, _) = start("spans", |bus, _| bus);
+        let mut traces: Vec<String> = (0..50)
+            .flat_map(|_| [place::on(&bus).execute(), place::on(&other).execute()])
+            .map(|promise| parts(&promise.wait().unwrap()).unwrap().0.to_owned())
+            .collect();
+        traces.sort_unstable();
+        traces.dedup();
+        assert_eq!(traces.len(), 100);
+    }
+
+    #[test]
+    fn a_span_tells_who_handles_what_and_how_it_went() {
+        let (_, spans) = trace();
+        let bill = |attempt: usize| &spans[attempt - 1];
+        for (field, text) in [
+            ("handler", "spans.bills.bill"),
+            ("service", "spans.bills"),
+            ("exchange", "spans"),
+            ("key", "placed"),
+            ("otel.name", "process placed"),
+            ("otel.kind", "consumer"),
+        ] {
+            assert_eq!([bill(1).field(field), bill(2).field(field)], [text, text]);
+        }
+        assert_eq!(
+            (bill(1).field("failure"), bill(1).field("otel.status_code")),
+            ("no paper", "ERROR")
+        );
+        assert_eq!((bill(2).field("failure"), bill(2).field("otel.status_code")), ("", "OK"));
+        assert_eq!(bill(1).field("id"), bill(2).field("id"));
+        let place = &spans[3];
+        assert_eq!(place.field("correlation_id"), place.field("id"));
+        assert_eq!(place.field("correlation_id"), bill(1).field("correlation_id"));
+        assert_ne!(place.field("id"), bill(1).field("id"));
+    }
+
+    #[test]
+    fn what_a_handler_logs_is_inside_of_its_span_on_every_poll() {
+        let (_, spans) = trace();
+        let price =
+            spans.iter().find(|span| span.field("handler") == "spans.prices.price").unwrap();
+        assert_eq!(price.entered, 2);
+        let logged = |text: &str| {
+            traced::lines()
+                .iter()
+                .any(|line| line.text == text && line.inside == ["spans.prices.price"])
+        };
+        assert!(logged("one") && logged("two"));
+    }
+
+    #[test]
+    fn only_an_inline_handler_is_inside_of_its_callers_span() {
+        let (_, spans) = trace();
+        for span in spans {
+            let inline = span.field("handler") == "spans.tally";
+            let outer: &[&str] = if inline { &["spans.place"] } else { &[] };
+            assert_eq!(span.inside, outer, "{}", span.field("handler"));
+        }
+    }
+
+    #[test]
+    fn without_the_layer_there_is_no_span() {
+        traced::begin();
+        let (bus, _) = start("spans", |bus, _| bus);
+        let traceparent = place::on(&bus).execute().wait().unwrap();
+        bus.shutdown().unwrap();
+        assert!(parts(&traceparent).is_some());
+        assert!(!traced::spans().iter().any(|span| span.field("traceparent") == traceparent));
+    }
+}
+
+#[test]
+fn the_example_refuses_counts_and_traces() {
+    let run = run::example("layers").run();
+    assert!(run.success, "{}", run.stderr);
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    let [refused, close, open, welcome] = lines[..] else { panic!("{}", run.stdout) };
+    assert_eq!(refused, "alice's account stays open: `accounts.close` is not allowed here");
+    for (line, begin) in [
+        (close, "accounts.close   0 succeeded, 1 failed, in "),
+        (open, "accounts.open    2 succeeded, 0 failed, in "),
+        (welcome, "letters.welcome  1 succeeded, 1 failed, in "),
+    ] {
+        assert!(line.starts_with(begin) && line.ends_with('s'), "{line}");
+    }
+    let trace_of = |text: &str| {
+        let line = run.stderr.lines().find(|line| line.ends_with(text)).expect(text);
+        let (_, rest) = line.split_once("traceparent=\"").expect(line);
+        rest[3..35].to_owned()
+    };
+    for owner in ["alice", "bob"] {
+        let opening = trace_of(&format!("opening the account of {owner}"));
+        assert_eq!(opening, trace_of(&format!("writing to {owner}")));
+    }
+    assert_ne!(trace_of("writing to alice"), trace_of("writing to bob"));
 }
