@@ -6,7 +6,7 @@ pub use autobus_core::{
     Failure, Fault, Full, Handle, Handled, HandlerStats, Headers, Health, Kind, Layer,
     ListenerEntry, ListenerFn, Next, NotFound, Outcome, Outcomes, Pattern, Promise, Ran, Reason,
     Receipt, Registration, Report, Result, Running, ServiceEntry, ServiceStats, State, Stats,
-    Topic, TracingLayer, current, name,
+    Topic, TracingLayer, current, events, name,
 };
 
 pub use autobus_macros::{Event, command, event, link, listener, payload, service, service_name};

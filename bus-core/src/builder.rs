@@ -163,6 +163,7 @@ impl Builder {
         for planned in self.planned {
             running.bus.register(planned)?.keep();
         }
+        lifecycle::announce_start(&running.bus);
         Ok(running)
     }
 

@@ -10,7 +10,7 @@ use event_listener::Event;
 use crate::binding::Defaults;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::dead_letter::{DeadLetters, Graves};
+use crate::dead_letter::{DeadLetter, DeadLetters, Graves};
 use crate::delivery::Delivery;
 use crate::dynamic::Dynamic;
 use crate::error::{Error, Result};
@@ -211,8 +211,8 @@ impl Bus {
     }
 
     /// Keeps a delivery among the dead letters.
-    pub(crate) fn bury(&self, delivery: Delivery, reason: Failure) {
-        self.0.graves.bury(self, delivery, reason);
+    pub(crate) fn bury(&self, delivery: Delivery, reason: Failure) -> DeadLetter {
+        self.0.graves.bury(self, delivery, reason)
     }
 
     /// Delivers a dead letter again.

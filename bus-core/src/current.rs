@@ -23,6 +23,8 @@ pub(crate) struct Current {
     invocation: Invocation,
     attempt: u32,
     correlation: u64,
+    /// What is sent here follows from a dead letter.
+    in_wake: bool,
     /// The handlers under this one on the thread's stack, outermost first.
     below: Vec<Invocation>,
     inline: u8,
@@ -34,15 +36,22 @@ const INLINE_DEPTH: u8 = 32;
 
 impl Current {
     pub(crate) fn of(ctx: &Context) -> Self {
+        let head = ctx.message().head();
         Self {
             bus: ctx.bus().clone(),
             service: ctx.service_ref().clone(),
             invocation: ctx.invocation(),
             attempt: ctx.attempt(),
-            correlation: ctx.message().head().correlation,
+            correlation: head.correlation,
+            in_wake: head.in_wake,
             below: Vec::new(),
             inline: u8::from(ctx.is_inline()),
         }
+    }
+
+    /// The same, where what is sent follows from a dead letter.
+    pub(crate) fn in_wake(self) -> Self {
+        Self { in_wake: true, ..self }
     }
 
     pub(crate) fn bus(&self) -> &Bus {
@@ -98,11 +107,21 @@ pub(crate) fn is_inside(bus: &Bus) -> bool {
     with(|current| current.bus.is(bus)).unwrap_or(false)
 }
 
-/// The attempt of a handler of `bus` that this thread is running, and the first message of its chain.
-pub(crate) fn cause(bus: &Bus) -> Option<(Origin, u64)> {
+/// Where a message comes from.
+pub(crate) struct Cause {
+    pub(crate) origin: Origin,
+    /// The first message of the chain.
+    pub(crate) correlation: u64,
+    pub(crate) in_wake: bool,
+}
+
+/// The attempt of a handler of `bus` that this thread is running.
+pub(crate) fn cause(bus: &Bus) -> Option<Cause> {
     let cause = |current: &Current| {
         let ((seq, slot), attempt) = (current.invocation, current.attempt);
-        current.bus.is(bus).then_some((Origin { seq, slot, attempt }, current.correlation))
+        let origin = Origin { seq, slot, attempt };
+        let Current { correlation, in_wake, .. } = *current;
+        current.bus.is(bus).then_some(Cause { origin, correlation, in_wake })
     };
     with(cause).flatten()
 }

@@ -7,6 +7,8 @@ use crate::binding::{Binding, Counts};
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::current::Current;
+use crate::dead_letter::DeadLetter;
+use crate::events::DeadLettered;
 use crate::failure::{Failure, Reason};
 use crate::handler::{HandlerResult, Instance};
 use crate::message::{CallFault, Message};
@@ -154,8 +156,21 @@ impl Delivery {
             %failure,
             "a delivery failed for good and is a dead letter now"
         );
-        let (message, slot, attempts) = (self.message.clone(), self.slot, self.attempt);
-        bus.bury(self, failure.clone());
-        message.head().outcomes.settle(slot, attempts, Err(failure));
+        let letter = bus.bury(self.clone(), failure.clone());
+        self.announce(bus, &letter);
+        self.message.head().outcomes.settle(self.slot, self.attempt, Err(failure));
+    }
+
+    /// Tells whoever listens that this is a dead letter now, unless it is one for having been told of
+    /// another.
+    fn announce(&self, bus: &Bus, letter: &DeadLetter) {
+        if self.message.head().in_wake {
+            return;
+        }
+        bus.announce(|| {
+            // As part of what failed: with its ids, and welcome while the bus is stopping.
+            let inside = Current::of(&self.context(bus, false)).in_wake().enter();
+            (DeadLettered::of(letter), inside)
+        });
     }
 }

@@ -24,6 +24,7 @@ mod dynamic;
 mod envelope;
 mod error;
 mod event;
+pub mod events;
 mod failure;
 mod global;
 mod handler;

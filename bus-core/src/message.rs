@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use event_listener::Event as Notify;
 
 use crate::binding::Binding;
+use crate::current::{self, Cause};
 use crate::error::CodecError;
 use crate::event::{EventDescriptor, PayloadDescriptor};
 use crate::failure::Failure;
@@ -78,6 +79,8 @@ pub(crate) struct Head {
     cause: Origin,
     /// The first message of the chain.
     pub(crate) correlation: u64,
+    /// It follows from a dead letter that was announced; its own death is not.
+    pub(crate) in_wake: bool,
     time: OnceLock<SystemTime>,
     pub(crate) outcomes: Tracker,
 }
@@ -85,9 +88,17 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn new(bus: &crate::bus::Bus, deliveries: usize) -> Self {
         let seq = bus.next_seq();
-        let none = || (Origin { seq: 0, slot: 0, attempt: 0 }, seq);
-        let (cause, correlation) = crate::current::cause(bus).unwrap_or_else(none);
-        Self { seq, cause, correlation, time: OnceLock::new(), outcomes: Tracker::new(deliveries) }
+        let none = Origin { seq: 0, slot: 0, attempt: 0 };
+        let Cause { origin, correlation, in_wake } =
+            current::cause(bus).unwrap_or(Cause { origin: none, correlation: seq, in_wake: false });
+        Self {
+            seq,
+            cause: origin,
+            correlation,
+            in_wake,
+            time: OnceLock::new(),
+            outcomes: Tracker::new(deliveries),
+        }
     }
 
     /// The attempt that sent it; none if no handler did.

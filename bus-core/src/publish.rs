@@ -171,6 +171,22 @@ impl Bus {
         sent.unwrap_or_else(|(error, _)| Receipt::refused(error))
     }
 
+    /// Fires one of the bus's own events, if somebody listens to it, in what comes with it.
+    pub(crate) fn announce<E: Event, I>(&self, event: impl FnOnce() -> (E, I)) {
+        let descriptor = E::EVENT.descriptor();
+        if self.is_heard(descriptor) {
+            let (event, _inside) = event();
+            drop(self.fire(event));
+        }
+    }
+
+    fn is_heard(&self, event: &EventDescriptor) -> bool {
+        if let Some(route) = self.table().remembered(event.exchange, event.key) {
+            return !route.is_empty();
+        }
+        !self.table_mut().remember(event.exchange, event.key).is_empty()
+    }
+
     fn publish<E: Send + Sync + 'static>(
         &self,
         descriptor: &'static EventDescriptor,

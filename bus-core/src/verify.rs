@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::catalog::Catalog;
 use crate::error::{Error, Fault, Result};
 use crate::event::{EventDescriptor, ListenerDescriptor};
+use crate::events;
 use crate::handler::{Needs, Place};
 use crate::name::{self, DEFAULT_EXCHANGE, is_below, list};
 use crate::router::matches;
@@ -267,7 +268,8 @@ fn warn_of_unheard_events(catalog: &Catalog, warnings: &mut Vec<Fault>) {
         .map(|event| (event.exchange, event.key))
         .collect();
     for event in &catalog.events {
-        if !heard.contains(&(event.exchange, event.key)) {
+        let own = events::is_own(event.exchange, event.key);
+        if !own && !heard.contains(&(event.exchange, event.key)) {
             let text =
                 format!("nobody hears the event `{}` on exchange `{}`", event.key, event.exchange);
             warnings.push(Fault::at(event.place, text));
