@@ -15,6 +15,7 @@ use crate::delivery::Delivery;
 use crate::dynamic::Dynamic;
 use crate::error::{Error, Result};
 use crate::failure::Failure;
+use crate::held::HeldBack;
 use crate::layer::Layers;
 use crate::lifecycle::Gate;
 use crate::runtime::Runtime;
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
     /// What is known of closures that are registered at run time.
     pub(crate) dynamic: Mutex<Dynamic>,
     pub(crate) waits: Waits,
+    pub(crate) held_back: HeldBack,
     /// Handlers that block their threads.
     pub(crate) blocked: AtomicUsize,
     /// Some service has a state that a handler can hold.
@@ -101,6 +103,7 @@ impl Shared {
             inline_done: Event::new(),
             dynamic: Mutex::default(),
             waits: Waits::default(),
+            held_back: HeldBack::default(),
             blocked: AtomicUsize::new(0),
             has_state,
         }
@@ -254,7 +257,8 @@ impl Bus {
             delivery.and_then(|delivery| delivery.enqueue(self).err())
         };
         if let Some(delivery) = refused {
-            delivery.die(self, Failure::internal("the bus stopped before the next attempt"));
+            let why = Failure::internal("the bus stopped before the next attempt");
+            delivery.unstarted().die(self, why);
         }
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Current {
     correlation: u64,
     /// What is sent here follows from a dead letter.
     in_wake: bool,
+    /// While it waits, its service takes nothing more, or not everything.
+    holds_up: bool,
     /// The handlers under this one on the thread's stack, outermost first.
     below: Vec<Invocation>,
     inline: u8,
@@ -44,6 +46,8 @@ impl Current {
             attempt: ctx.attempt(),
             correlation: head.correlation,
             in_wake: head.in_wake,
+            holds_up: ctx.service_ref().state.is_some()
+                || ctx.binding().is_some_and(|binding| binding.code.is_async()),
             below: Vec::new(),
             inline: u8::from(ctx.is_inline()),
         }
@@ -66,6 +70,10 @@ impl Current {
         self.invocation
     }
 
+    pub(crate) fn holds_up(&self) -> bool {
+        self.holds_up
+    }
+
     pub(crate) fn below(&self) -> &[Invocation] {
         &self.below
     }
@@ -78,6 +86,7 @@ impl Current {
                 self.below.clone_from(&outer.below);
                 self.below.push(outer.invocation);
                 self.inline += outer.inline;
+                self.holds_up |= outer.holds_up;
             }
         });
         Entered(CURRENT.replace(Some(self)))

@@ -21,7 +21,7 @@ pub(crate) struct Delivery {
     pub(crate) message: Arc<dyn Message>,
     /// The handler's place among the outcomes of the message.
     pub(crate) slot: u32,
-    /// Counted from 1.
+    /// Counted from 1; 0 for one that was never to start.
     pub(crate) attempt: u32,
 }
 
@@ -83,6 +83,11 @@ impl Delivery {
             caller.fail(CallFault::Cancelled);
         }
         self.message.head().outcomes.settle(self.slot, 0, Ok(()));
+    }
+
+    /// The same before the attempt that did not start.
+    pub(crate) fn unstarted(self) -> Self {
+        Self { attempt: self.attempt.saturating_sub(1), ..self }
     }
 
     /// Settles the attempt: done, to be tried again, or dead.

@@ -62,6 +62,12 @@ impl Failure {
         }
     }
 
+    /// The mailbox was too full, and nobody took the event back.
+    pub(crate) fn full() -> Self {
+        let message = "the mailbox was 64 times over its bound".to_owned();
+        Self { reason: Reason::Full, message, retry: true, value: None }
+    }
+
     /// The caller gave up while the handler ran.
     pub(crate) fn cancelled() -> Self {
         let message = "the caller cancelled it".to_owned();

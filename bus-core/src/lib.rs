@@ -28,6 +28,7 @@ pub mod events;
 mod failure;
 mod global;
 mod handler;
+mod held;
 mod layer;
 mod lifecycle;
 mod message;

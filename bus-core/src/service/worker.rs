@@ -113,6 +113,10 @@ enum Step {
 }
 
 impl Worker {
+    pub(super) fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
     /// Runs `main` to its end. While this thread sleeps, substitutes have the turn.
     fn drive(&self, main: impl Future<Output = ()>) {
         let mut main = pin!(main);
