@@ -1,5 +1,6 @@
 //! A listener of another type than the fired one: by upcast, by a chain of them, through the codec,
 //! or not at all, and then that one delivery fails.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

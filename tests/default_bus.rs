@@ -1,4 +1,5 @@
 //! The process's default bus: one test, since there is one in a process.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

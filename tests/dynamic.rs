@@ -1,4 +1,5 @@
 //! Closures as commands and listeners, registered while the bus runs.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

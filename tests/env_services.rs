@@ -1,5 +1,7 @@
 //! The environment chooses services and transport of what `start()` starts. Each case is a process
 //! of its own: this file's test binary, run again for the one test that is ignored.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![allow(clippy::unused_self, reason = "`self` says what a handler excludes")]
 
 mod support;
 

@@ -1,4 +1,6 @@
 //! A service is a module with a thread: what runs on it, what runs beside it, and what it is called.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![allow(clippy::unused_self, reason = "`self` says what a handler excludes")]
 
 mod support;
 
@@ -331,7 +333,8 @@ mod names {
         assert_eq!(by_name("names.of_below"), "names");
         assert_eq!(by_name("spoken.of_said"), "spoken");
         assert_eq!(by_name("of_root"), "services");
-        let listeners: Vec<&str> = bus.catalog().listeners().iter().map(|l| l.name()).collect();
+        let listeners: Vec<&str> =
+            bus.catalog().listeners().iter().map(bus::ListenerEntry::name).collect();
         assert!(listeners.contains(&"names.great_ledger.hear"), "{listeners:?}");
         assert!(listeners.contains(&"names_queue"), "{listeners:?}");
         bus.fire_event("names_said", 1).handled().wait().unwrap().ok().unwrap();

@@ -1,5 +1,7 @@
 //! A service with state of its own: made on its thread, kept from overlaps, made anew after a
 //! panic, torn down at the end.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![allow(clippy::unused_self, reason = "`self` says what a handler excludes")]
 
 mod support;
 

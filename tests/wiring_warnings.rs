@@ -1,4 +1,5 @@
 //! What `verify()` finds worth a look in a program that can start.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

@@ -141,12 +141,7 @@ impl Instance {
         Self(Some(Rc::new(std::cell::RefCell::new(state))))
     }
 
-    /// The state, if it is an `S`.
-    ///
-    /// # Errors
-    ///
-    /// If the service has no state of this type, which the macros rule out.
-    pub fn get<S: 'static>(&self) -> Result<&std::cell::RefCell<S>, Failure> {
+    fn get<S: 'static>(&self) -> Result<&std::cell::RefCell<S>, Failure> {
         self.0
             .as_ref()
             .and_then(|state| state.downcast_ref())
@@ -157,7 +152,8 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get), or if a handler with `&mut self` has it, which holds rule out.
+    /// If the service has no state of this type, which the macros rule out, or a handler with
+    /// `&mut self` has it, which holds rule out.
     pub fn shared<S: 'static>(&self) -> Result<Shared<'_, S>, Failure> {
         let state = self.get()?.try_borrow();
         state.map(Shared).map_err(|_| Failure::internal("the state is in use"))
@@ -167,7 +163,8 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get), or if another handler has it, which holds rule out.
+    /// If the service has no state of this type, which the macros rule out, or another handler has
+    /// it, which holds rule out.
     pub fn exclusive<S: 'static>(&self) -> Result<Exclusive<'_, S>, Failure> {
         let state = self.get()?.try_borrow_mut();
         state.map(Exclusive).map_err(|_| Failure::internal("the state is in use"))

@@ -36,7 +36,8 @@ impl Held {
         let bus = current::with(holds_up).flatten();
         // Not the handler's service: an inline handler stands on the thread of another.
         let Some((bus, own)) = bus.zip(stand::service()) else { return Some(Self(None)) };
-        let (from, to) = (address(&own), services.map(address).collect());
+        let from = address(&own);
+        let to: Vec<usize> = services.map(address).collect();
         {
             let mut edges = bus.0.held_back.lock();
             if leads(&edges, &to, from) {

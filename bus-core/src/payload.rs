@@ -164,11 +164,6 @@ impl Own for CStr {
 }
 
 /// A payload that is taken by value; `SHARED` tells whether that is an `Arc`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be taken by value, since every listener hears the same event",
-    label = "does not implement `Clone`",
-    note = "take `&{Self}` or `Arc<{Self}>`, or derive `Clone`"
-)]
 pub trait Take<const SHARED: bool>: Sized {
     /// What is kept.
     type Payload;
@@ -180,8 +175,18 @@ pub trait Take<const SHARED: bool>: Sized {
     fn take(held: Held<Self::Payload>) -> Result<Self, Failure>;
 }
 
+/// What a listener may take by value, unless that is an `Arc`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be taken by value, since every listener hears the same event",
+    label = "does not implement `Clone`",
+    note = "take `&{Self}` or `Arc<{Self}>`, or derive `Clone`"
+)]
+pub trait ByValue: Clone {}
+
 #[diagnostic::do_not_recommend]
-impl<T: Clone + Send + Sync + 'static> Take<false> for T {
+impl<T: Clone> ByValue for T {}
+
+impl<T: ByValue + Send + Sync + 'static> Take<false> for T {
     type Payload = T;
     fn take(held: Held<T>) -> Result<T, Failure> {
         Ok(held.into_value())

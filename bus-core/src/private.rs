@@ -31,7 +31,7 @@ pub use crate::handler::{
 };
 pub use crate::message::Held;
 pub use crate::outcome::{IntoOutcome, IntoOutcome as Outcome, outcome_if};
-pub use crate::payload::{Lend, Own, Payload, Take, Travels, heard, payload};
+pub use crate::payload::{ByValue, Lend, Own, Payload, Take, Travels, heard, payload};
 pub use crate::probe::{self, Kind, Probe, Split};
 pub use crate::promise::Promise;
 pub use crate::receipt::Receipt;

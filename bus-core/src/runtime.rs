@@ -28,11 +28,12 @@ mod without {
 mod with_tokio {
     use std::sync::Arc;
 
-    use tokio::runtime::{EnterGuard, Handle};
+    use tokio::runtime::{EnterGuard, Handle, RuntimeFlavor};
 
     use crate::error::{Error, ErrorKind, Result};
 
-    /// The tokio runtime that the bus was started in, else one of its own.
+    /// The tokio runtime that the bus was started in, else one of its own; also where that has one
+    /// thread: whoever blocks it, as starting and stopping do, would stop every timer and socket.
     #[derive(Clone)]
     pub(crate) struct Runtime {
         handle: Handle,
@@ -43,7 +44,9 @@ mod with_tokio {
 
     impl Runtime {
         pub(crate) fn new() -> Result<Self> {
-            if let Ok(handle) = Handle::try_current() {
+            let current = Handle::try_current().ok();
+            let is_shared = |at: &Handle| at.runtime_flavor() != RuntimeFlavor::CurrentThread;
+            if let Some(handle) = current.filter(is_shared) {
                 return Ok(Self { handle, _own: None });
             }
             let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -9,8 +9,8 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use event_listener::{Event, EventListener};
@@ -19,6 +19,7 @@ use crate::delivery::Delivery;
 use crate::message::Message;
 use crate::receipt::Ticket;
 use crate::router::Target;
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard};
 
 /// How many times the bound a mailbox may hold before firing fails.
 pub(crate) const HARD: usize = 64;
@@ -31,9 +32,9 @@ pub(crate) enum Entry {
     One(Delivery),
 }
 
-pub(crate) struct Mailbox {
+pub(crate) struct Mailbox<E> {
     pub(crate) bound: usize,
-    queue: Mutex<Queue>,
+    queue: Mutex<Queue<E>>,
     accepted: AtomicU64,
     started: AtomicU64,
     done: AtomicU64,
@@ -50,18 +51,16 @@ pub(crate) struct Mailbox {
     substitutes: AtomicUsize,
 }
 
-#[derive(Default)]
-struct Queue {
-    entries: VecDeque<Entry>,
+struct Queue<E> {
+    entries: VecDeque<E>,
     consumer: Consumer,
     home: Option<Waker>,
     closed: bool,
 }
 
 /// Who consumes a mailbox.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Consumer {
-    #[default]
     Home,
     Nobody,
     Substitute,
@@ -94,11 +93,16 @@ pub(crate) struct Pushed {
     pub(crate) substitute: bool,
 }
 
-impl Mailbox {
+impl<E> Mailbox<E> {
     pub(crate) fn new(bound: usize) -> Self {
         Self {
             bound,
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue {
+                entries: VecDeque::new(),
+                consumer: Consumer::Home,
+                home: None,
+                closed: false,
+            }),
             accepted: AtomicU64::new(0),
             started: AtomicU64::new(0),
             done: AtomicU64::new(0),
@@ -112,12 +116,12 @@ impl Mailbox {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Queue<E>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Accepts `entry`, which stands for so many deliveries; gives it back if the mailbox is closed.
-    pub(crate) fn push(&self, entry: Entry, deliveries: usize) -> Result<Pushed, Entry> {
+    pub(crate) fn push(&self, entry: E, deliveries: usize) -> Result<Pushed, E> {
         let mut queue = self.lock();
         if queue.closed {
             return Err(entry);
@@ -222,11 +226,7 @@ impl Mailbox {
 
     /// Takes everything there is into `batch`, for the service's own thread, and recalls the
     /// substitute, if there is one; `false` once the mailbox is closed and empty.
-    pub(crate) fn poll_take(
-        &self,
-        batch: &mut VecDeque<Entry>,
-        cx: &mut Context<'_>,
-    ) -> Poll<bool> {
+    pub(crate) fn poll_take(&self, batch: &mut VecDeque<E>, cx: &mut Context<'_>) -> Poll<bool> {
         let mut queue = self.lock();
         if queue.consumer == Consumer::Substitute {
             self.recalled.store(true, Ordering::Release);
@@ -249,7 +249,7 @@ impl Mailbox {
     }
 
     /// Takes everything there is, for a substitute; nothing if its work is over.
-    pub(crate) fn take_as_substitute(&self) -> VecDeque<Entry> {
+    pub(crate) fn take_as_substitute(&self) -> VecDeque<E> {
         let mut queue = self.lock();
         if self.is_recalled() || queue.entries.is_empty() {
             queue.vacate();
@@ -265,7 +265,7 @@ impl Mailbox {
 
     /// Gives what was taken and has not started back, and stops consuming. Says whether the mailbox
     /// needs a substitute, which the caller is to start.
-    pub(crate) fn give_up(&self, mut rest: VecDeque<Entry>) -> bool {
+    pub(crate) fn give_up(&self, mut rest: VecDeque<E>) -> bool {
         let mut queue = self.lock();
         rest.append(&mut queue.entries);
         queue.entries = rest;
@@ -275,7 +275,7 @@ impl Mailbox {
 
     /// As [`give_up`](Self::give_up), for the service's own thread: a handler of it waits, so it
     /// wants nothing back before it asks again.
-    pub(crate) fn step_aside(&self, mut rest: VecDeque<Entry>) -> bool {
+    pub(crate) fn step_aside(&self, mut rest: VecDeque<E>) -> bool {
         let mut queue = self.lock();
         rest.append(&mut queue.entries);
         queue.entries = rest;
@@ -288,7 +288,7 @@ impl Mailbox {
 
     /// Makes a substitute the consumer, if there is work and nobody to do it. It counts from here
     /// on: once the service's own thread sees that it does not consume, it sees who does, too.
-    fn appoint(&self, queue: &mut Queue) -> bool {
+    fn appoint(&self, queue: &mut Queue<E>) -> bool {
         let needed = queue.consumer == Consumer::Nobody && !queue.entries.is_empty();
         if needed {
             queue.consumer = Consumer::Substitute;
@@ -328,12 +328,12 @@ impl Mailbox {
     }
 
     /// Drops what has not started.
-    pub(crate) fn clear(&self) -> VecDeque<Entry> {
+    pub(crate) fn clear(&self) -> VecDeque<E> {
         std::mem::take(&mut self.lock().entries)
     }
 }
 
-impl Queue {
+impl<E> Queue<E> {
     fn vacate(&mut self) {
         self.consumer = Consumer::Nobody;
         if let Some(home) = self.home.take() {

@@ -18,7 +18,7 @@ use event_listener::{Event, Listener as _};
 
 use self::backlog::Backlog;
 pub(crate) use self::mailbox::{Entry, HARD, Mailbox};
-use self::turn::Turn;
+pub(crate) use self::turn::Turn;
 pub(crate) use self::worker::spawn;
 use crate::bus::Bus;
 use crate::delivery::Delivery;
@@ -29,7 +29,7 @@ use crate::waits::Invocation;
 /// A service as every thread sees it. Its state stays with its worker.
 pub(crate) struct Service {
     pub(crate) name: Arc<str>,
-    pub(crate) mailbox: Mailbox,
+    pub(crate) mailbox: Mailbox<Entry>,
     /// What macros say of its state, if it has one.
     pub(crate) state: Option<&'static ServiceDescriptor>,
     thread: Mutex<Option<JoinHandle<()>>>,

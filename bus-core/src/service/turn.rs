@@ -4,14 +4,21 @@
 //! the turn keeps "one after another" true: whoever goes on, or polls an asynchronous handler, has
 //! the turn. It is given in the order in which it was asked for.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
-#[derive(Default)]
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard};
+
 pub(crate) struct Turn {
     serving: Mutex<u64>,
     next: AtomicU64,
     changed: Condvar,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self { serving: Mutex::new(0), next: AtomicU64::new(0), changed: Condvar::new() }
+    }
 }
 
 impl Turn {

@@ -32,7 +32,7 @@ pub(crate) fn check<'a>(
     }
     let mut each = Vec::new();
     for declared in declared {
-        let event = event(input, declared, errors);
+        let event = event(input, declared, each.first(), errors);
         unlike(&event, &each, errors);
         each.push(event);
     }
@@ -68,12 +68,20 @@ fn foreign_helpers(declared: &[Declared]) -> impl Iterator<Item = &Path> {
     declared.iter().filter_map(|declared| declared.path.as_ref())
 }
 
-fn event<'a>(input: &DeriveInput, declared: &'a Declared, errors: &Errors) -> Event<'a> {
+/// Checks one event; one that names no exchange takes that of the `first`.
+fn event<'a>(
+    input: &DeriveInput,
+    declared: &'a Declared,
+    first: Option<&Event<'a>>,
+    errors: &Errors,
+) -> Event<'a> {
     let Declared { arguments, span, is_readable, .. } = declared;
     let remedy = "write `exchange = \"…\"` and `key = \"…\"`";
     args::refuse_bare(&arguments.bare, remedy, errors);
     for (name, slot) in [("exchange", &arguments.exchange), ("key", &arguments.key)] {
-        if !slot.is_given() && !arguments.misspelt.contains(&name) && *is_readable {
+        let is_inherited = name == "exchange" && first.is_some();
+        let is_missing = !slot.is_given() && !arguments.misspelt.contains(&name);
+        if is_missing && *is_readable && !is_inherited {
             errors.at_span(*span, format!("an event lacks its `{name}`; write `{name} = \"…\"`"));
         }
     }
@@ -83,7 +91,11 @@ fn event<'a>(input: &DeriveInput, declared: &'a Declared, errors: &Errors) -> Ev
         names::check(text, rule, errors);
         (errors.count() == before).then_some(text)
     };
-    let exchange = right(&arguments.exchange, names::exchange);
+    let exchange = if arguments.exchange.is_given() {
+        right(&arguments.exchange, names::exchange)
+    } else {
+        first.and_then(|first| first.exchange)
+    };
     let key = right(&arguments.key, names::key);
     Event {
         exchange,

@@ -16,8 +16,8 @@ use syn::{Attribute, DeriveInput, LitStr, Type, Visibility, parse_quote};
 
 use crate::derives::{self, Needs};
 use crate::errors::Errors;
-use crate::payload;
 use crate::root::Root;
+use crate::{attrs, payload};
 
 /// The events of a struct, checked.
 #[derive(Debug)]
@@ -95,7 +95,11 @@ pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStre
 /// reported as well.
 fn as_derive_form(arguments: &TokenStream, mut input: DeriveInput, errors: Errors) -> TokenStream {
     let derives = derives::missing(&input.attrs, Needs::Travels, &Root::default());
-    input.attrs.push(parse_quote!(#[event(#arguments)]));
+    let (others, mut attrs): (Vec<_>, Vec<_>) =
+        input.attrs.into_iter().partition(|attr| attrs::is(attr.path(), "event"));
+    attrs.push(parse_quote!(#[event(#arguments)]));
+    attrs.extend(others);
+    input.attrs = attrs;
     let errors = errors.into_compile_errors();
     quote!(#derives #input #errors)
 }

@@ -164,6 +164,39 @@ fn events_of_one_struct_are_unlike() {
 }
 
 #[test]
+fn a_further_event_takes_the_exchange_of_the_first() {
+    let code = expand(
+        quote!(exchange = "order", key = "order.v1.submit"),
+        &quote!(
+            #[event(key = "order.v1.chargeback")]
+            #[event(exchange = "audit", key = "order.v1.seen")]
+            struct Order;
+        ),
+    );
+    assert_eq!(code.count("exchange: \"order\""), 2, "{code:?}");
+    assert_eq!(code.count("exchange: \"audit\""), 1, "{code:?}");
+    let wrong = |first: TokenStream, second: TokenStream| {
+        derived(&quote!(
+            #[event(#first)]
+            #[event(#second)]
+            struct Order;
+        ))
+    };
+    assert_eq!(
+        wrong(quote!(key = "order.submit"), quote!(exchange = "order", key = "order.paid")),
+        ["an event lacks its `exchange`; write `exchange = \"…\"`"]
+    );
+    assert_eq!(
+        wrong(quote!(exchange = "order", key = "order.submit"), quote!(key = "order.submit")),
+        ["this event is there already; remove one of the two"]
+    );
+    assert_eq!(
+        wrong(quote!(exchange = "", key = "order.submit"), quote!(key = "order.paid")),
+        ["the name of an exchange is empty; write one"]
+    );
+}
+
+#[test]
 fn an_upcast_names_an_older_type_once() {
     assert_eq!(
         messages(
@@ -224,6 +257,19 @@ fn the_two_forms_exclude_each_other() {
     );
     let code = Code::new(&tokens);
     assert!(code.has("#[event(exchange = \"a\", key = \"b\")] struct S;"), "{code:?}");
+    let tokens = attribute(
+        quote!(exchange = "a", key = "b"),
+        &quote!(
+            #[event(key = "c")]
+            #[derive(Debug, bus::Event)]
+            #[event(key = "d")]
+            struct S;
+        ),
+    );
+    let code = Code::new(&tokens);
+    let helpers =
+        "#[event(exchange = \"a\", key = \"b\")] #[event(key = \"c\")] #[event(key = \"d\")]";
+    assert!(code.has(helpers), "{code:?}");
     assert_eq!(
         derived(&quote!(
             struct S;

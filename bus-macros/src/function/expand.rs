@@ -209,21 +209,17 @@ pub(crate) fn body(
     }
 }
 
-/// Borrows the state of a service, and passes it.
-///
-/// The borrow lives across awaits, since the bus lets no other handler in that it excludes. The
-/// tuple around it keeps clippy from warning of it in the user's crate.
+/// Borrows the state of a service, and passes it. The borrow lives across awaits, since the bus lets
+/// no other handler in that it excludes.
 pub(crate) fn state(ty: &syn::Type, access: Access) -> Option<(TokenStream, TokenStream)> {
-    let cell = code!(__instance.get::<#ty>()?);
     match access {
         Access::Stateless => None,
         Access::Shared => {
-            Some((code!(let __state = (::core::cell::RefCell::borrow(#cell),);), code!(&__state.0)))
+            Some((code!(let __state = __instance.shared::<#ty>()?;), code!(&__state)))
         }
-        Access::Exclusive => Some((
-            code!(let mut __state = (::core::cell::RefCell::borrow_mut(#cell),);),
-            code!(&mut __state.0),
-        )),
+        Access::Exclusive => {
+            Some((code!(let mut __state = __instance.exclusive::<#ty>()?;), code!(&mut __state)))
+        }
     }
 }
 

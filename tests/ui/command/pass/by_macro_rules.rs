@@ -14,7 +14,7 @@ commands! {
     text(String) -> String;
 }
 
-fn main() {
+pub fn main() {
     let _ = same::execute(1).wait();
     let _ = text::execute(String::new()).wait();
 }

@@ -14,10 +14,10 @@ async fn price(id: u32, name: &str, ctx: &Context) -> Result<u32, String> {
     Ok(id)
 }
 
-#[command(serves = crate::contracts::ping, handle = pong)]
+#[command(serves = crate::command::contracts::contracts::ping, handle = pong)]
 fn ping() {}
 
-fn main() {
+pub fn main() {
     let _ = contracts::price::execute(1, "a").wait();
     let _ = price::execute(1, "a").wait();
     let _ = pong::execute().wait();

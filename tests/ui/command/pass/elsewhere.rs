@@ -7,7 +7,7 @@ fn price(name: &str) -> u32 {
     name.len() as u32
 }
 
-#[my::event(exchange = "order", key = "order.submit", crate = crate::my)]
+#[my::event(exchange = "order", key = "order.submit", crate = crate::command::elsewhere::my)]
 struct Order;
 
 #[my::listener(crate = my)]
@@ -15,7 +15,7 @@ fn billing(order: &Order) {
     let _ = order;
 }
 
-fn main() {
+pub fn main() {
     let _ = price::execute("a");
     let _ = Order.submit();
 }

@@ -27,7 +27,7 @@ fn billing(payload: &u32, ctx: &::bus::Context) {
 #[::bus::event(exchange = "order", key = "order.none")]
 struct Order;
 
-fn main() {
+pub fn main() {
     let _ = shadow::execute(1, 2, 3);
     let _ = Order.none();
 }

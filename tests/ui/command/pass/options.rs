@@ -33,7 +33,7 @@ impl Problem {
     }
 }
 
-fn main() {
+pub fn main() {
     let _ = invoice::execute(1);
     let _ = callback::execute(|_| 1, Box::new(|_| 2));
 }

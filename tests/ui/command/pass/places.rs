@@ -8,7 +8,7 @@ mod users {
 
     pub(super) mod deeper {
         #[bus::command]
-        pub(in crate::users) fn create() {}
+        pub(in crate::command::places::users) fn create() {}
     }
 }
 
@@ -31,7 +31,7 @@ fn absent_too(value: Missing) {}
 #[command]
 fn old() {}
 
-fn main() {
+pub fn main() {
     #[command]
     fn inner(id: u32) -> u32 {
         id

@@ -47,7 +47,7 @@ fn without_display() -> Result<u32, Opaque> {
 #[derive(Debug)]
 struct Opaque;
 
-fn main() {
+pub fn main() {
     let _: Result<u32, ExecuteError<String>> = both::execute().wait();
     let _: Result<u32, ExecuteError<fmt::Error>> = absolute::execute().wait();
     let _: Result<u32, ExecuteError<std::io::Error>> = one::execute().wait();

@@ -29,7 +29,7 @@ async fn injected(ctx: &Context, id: u32, db: State<Db>, name: &str) -> Result<u
 #[command]
 fn nothing() {}
 
-fn main() {
+pub fn main() {
     let line = Line { id: 1 };
     let _ = text::execute("a", Path::new("b"), &[line.clone()], &line, &None).wait();
     let _ = patterns::execute(1, (2, 3), 4, 5, 6).wait();

@@ -12,6 +12,6 @@ struct AbsentToo(Missing);
 #[cfg_attr(any(), cfg(any()))]
 struct Present;
 
-fn main() {
+pub fn main() {
     let _ = Present.submit();
 }

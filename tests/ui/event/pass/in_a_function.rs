@@ -1,6 +1,6 @@
 use bus::prelude::*;
 
-fn main() {
+pub fn main() {
     #[event(exchange = "order", key = "order.submit")]
     struct Order;
 

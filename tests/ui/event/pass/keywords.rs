@@ -12,4 +12,4 @@ fn hear(it: &r#mod) {
     let _ = it.r#async();
 }
 
-fn main() {}
+pub fn main() {}

@@ -16,7 +16,7 @@ fn ready(work: &Ready) {
     let _ = (&work.0, &work.1);
 }
 
-fn main() {
+pub fn main() {
     let (sender, _receiver) = std::sync::mpsc::sync_channel(1);
     let _ = Done(sender.clone()).done();
     let _ = Ready(sender, Mutex::new(1)).fire();

@@ -5,6 +5,6 @@ mod billing {
     bus::service_name!("billing.invoices", crate = ::bus);
 }
 
-fn main() {
+pub fn main() {
     bus::link!(std, crate = ::bus);
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use bus::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// Greets somebody.
 #[command]
@@ -89,7 +90,7 @@ impl fmt::Display for Problem {
 
 /// An order.
 #[event(exchange = "order", key = "order.v1.submit")]
-#[event(exchange = "order", key = "order.v1.match")]
+#[event(key = "order.v1.match")]
 #[derive(Debug)]
 pub struct OrderV1 {
     /// Its lines.
@@ -120,6 +121,15 @@ impl From<OrderV1> for Order {
 #[derive(Debug, Event)]
 #[event(local, exchange = "work", key = "work.ready")]
 struct Ready(Mutex<u32>);
+
+/// A shipment; its two events are on one exchange.
+#[derive(Debug, Clone, Serialize, Deserialize, Event)]
+#[event(exchange = "shipment", key = "shipment.sent")]
+#[event(key = "shipment.lost")]
+pub struct Shipment {
+    /// What is shipped.
+    pub id: u32,
+}
 
 bus::link!(bus);
 bus::service_name!("strict");
@@ -239,6 +249,8 @@ pub fn call(bus: &bus::Bus) -> Result<(), Box<dyn std::error::Error>> {
     let ready = Ready(Mutex::new(1));
     drop(ready.0.lock());
     drop((ready.fire(), Order::Empty.submit()));
+    let shipment = Shipment { id: 1 };
+    drop((shipment.sent(), shipment.lost()));
     Ok(())
 }
 

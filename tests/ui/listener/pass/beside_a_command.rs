@@ -6,6 +6,6 @@ fn book(id: u32) {
     let _ = id;
 }
 
-fn main() {
+pub fn main() {
     let _ = book::execute(1);
 }

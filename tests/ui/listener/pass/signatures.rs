@@ -62,4 +62,4 @@ fn is_passing(_: &String) -> bool {
     true
 }
 
-fn main() {}
+pub fn main() {}

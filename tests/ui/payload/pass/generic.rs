@@ -20,7 +20,7 @@ fn page(choice: Choice) -> Page<u32> {
     }
 }
 
-fn main() {
+pub fn main() {
     let _ = page::execute(Choice::Left(1));
     let _ = page::execute(Choice::Right { text: String::new() });
 }

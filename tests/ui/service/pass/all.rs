@@ -67,7 +67,7 @@ impl Ledger {
     }
 }
 
-fn main() {
+pub fn main() {
     let _ = balance::execute("alice").wait();
     let _ = grow_ledger::execute(1).wait();
     let _ = version::execute().wait();

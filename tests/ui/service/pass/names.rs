@@ -34,7 +34,7 @@ mod right {
     }
 }
 
-fn main() {
+pub fn main() {
     let _ = left::get::execute().wait();
     let _ = right::get::execute().wait();
     let _ = left::copy_of::execute(Box::default()).wait();

@@ -1,0 +1,182 @@
+//! Every interleaving of a few threads on the mailbox, the turn, and the answer of a promise.
+//!
+//! `cargo xtask test interleavings` runs these; they need `--cfg autobus_loom`.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+
+use crate::execute_error::ExecuteError;
+use crate::promise::Slot;
+use crate::service::{Mailbox, Turn};
+
+struct Unpark(thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Parks the thread until `poll` is ready.
+fn block_on<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        match poll(&mut cx) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+#[test]
+fn an_answer_always_wakes_who_waits_for_it() {
+    loom::model(|| {
+        let slot = Arc::new(Slot::<u32, Infallible>::default());
+        let filler = {
+            let slot = slot.clone();
+            thread::spawn(move || slot.fill(Ok(7)))
+        };
+        assert_eq!(block_on(|cx| slot.take(cx)), Ok(7));
+        filler.join().unwrap();
+    });
+}
+
+#[test]
+fn of_an_answer_and_a_cancellation_one_counts() {
+    loom::model(|| {
+        let slot = Arc::new(Slot::<u32, Infallible>::default());
+        let others: Vec<_> = [Ok(7), Err(ExecuteError::Cancelled)]
+            .into_iter()
+            .map(|answer| {
+                let slot = slot.clone();
+                thread::spawn(move || slot.fill(answer))
+            })
+            .collect();
+        let first = block_on(|cx| slot.take(cx));
+        assert!(matches!(first, Ok(7) | Err(ExecuteError::Cancelled)));
+        for other in others {
+            other.join().unwrap();
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(slot.take(&mut cx), Poll::Pending);
+    });
+}
+
+#[test]
+fn one_thread_has_the_turn_at_a_time_and_everybody_gets_it() {
+    let mut search = loom::model::Builder::new();
+    search.preemption_bound = Some(3);
+    search.check(|| {
+        let turn = Arc::new(Turn::default());
+        let inside = Arc::new(AtomicUsize::new(0));
+        let check = |inside: &AtomicUsize| {
+            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+            inside.fetch_sub(1, Ordering::SeqCst);
+        };
+        let others: Vec<_> = [true, false]
+            .into_iter()
+            .map(|passes| {
+                let (turn, inside) = (turn.clone(), inside.clone());
+                thread::spawn(move || {
+                    turn.acquire();
+                    check(&inside);
+                    if passes {
+                        turn.pass();
+                        check(&inside);
+                    }
+                    turn.release();
+                })
+            })
+            .collect();
+        turn.acquire();
+        check(&inside);
+        turn.release();
+        for other in others {
+            other.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_is_put_into_a_mailbox_is_taken_in_order() {
+    loom::model(|| {
+        let mailbox = Arc::new(Mailbox::<u32>::new(8));
+        let producer = {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || {
+                for number in 0..2 {
+                    assert!(mailbox.push(number, 1).is_ok());
+                }
+                mailbox.close();
+            })
+        };
+        let mut taken = Vec::new();
+        let mut batch = VecDeque::new();
+        while block_on(|cx| mailbox.poll_take(&mut batch, cx)) {
+            taken.extend(batch.drain(..));
+        }
+        assert_eq!(taken, [0, 1]);
+        producer.join().unwrap();
+    });
+}
+
+/// The service's own thread steps aside while one of its handlers waits; whatever comes meanwhile is
+/// a substitute's, and the own thread gets its mailbox back.
+#[test]
+fn a_mailbox_has_one_consumer_and_loses_nothing_when_it_changes() {
+    // All of them take minutes; three preemptions find what two threads can do to each other.
+    let mut search = loom::model::Builder::new();
+    search.preemption_bound = Some(3);
+    search.check(|| {
+        let mailbox = Arc::new(Mailbox::<u32>::new(8));
+        let taken = Arc::new(AtomicUsize::new(0));
+        let substitute = |mailbox: Arc<Mailbox<u32>>, taken: Arc<AtomicUsize>| {
+            thread::spawn(move || {
+                loop {
+                    let batch = mailbox.take_as_substitute();
+                    if batch.is_empty() {
+                        break;
+                    }
+                    taken.fetch_add(batch.len(), Ordering::SeqCst);
+                }
+                mailbox.leave();
+            })
+        };
+        let producer = {
+            let (mailbox, taken) = (mailbox.clone(), taken.clone());
+            thread::spawn(move || match mailbox.push(1, 1) {
+                Ok(pushed) if pushed.substitute => Some(substitute(mailbox, taken)),
+                Ok(_) => None,
+                Err(_) => panic!("the mailbox is closed"),
+            })
+        };
+        // It consumes, and then a handler of it waits, with one delivery that has not started.
+        let mine = mailbox
+            .step_aside(VecDeque::from([0]))
+            .then(|| substitute(mailbox.clone(), taken.clone()));
+        // The handler goes on; the thread wants its mailbox back.
+        let mut batch = VecDeque::new();
+        while taken.load(Ordering::SeqCst) + batch.len() < 2 {
+            let mut more = VecDeque::new();
+            let mut cx = Context::from_waker(Waker::noop());
+            if mailbox.poll_take(&mut more, &mut cx).is_pending() {
+                thread::yield_now();
+            }
+            batch.extend(more);
+        }
+        assert_eq!(taken.load(Ordering::SeqCst) + batch.len(), 2);
+        if let Some(theirs) = producer.join().unwrap() {
+            theirs.join().unwrap();
+        }
+        if let Some(mine) = mine {
+            mine.join().unwrap();
+        }
+        assert!(!mailbox.has_substitutes());
+    });
+}
