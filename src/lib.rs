@@ -380,9 +380,10 @@
 pub use autobus_core::{
     Accepted, Builder, Bus, Catalog, Clock, CodecError, CommandEntry, CommandFn, Context, Contract,
     Cycle, DeadLetter, DeadLetters, ENV_SERVICES, ENV_URL, Error, ErrorKind, Event, ExecuteError,
-    Failure, Fault, Full, Handle, Handled, HandlerStats, Headers, Health, ListenerEntry,
-    ListenerFn, NotFound, Outcome, Outcomes, Pattern, Promise, Reason, Receipt, Registration,
-    Report, Result, Running, ServiceEntry, ServiceStats, State, Stats, Topic, current, name,
+    Failure, Fault, Full, Handle, Handled, HandlerStats, Headers, Health, Kind, Layer,
+    ListenerEntry, ListenerFn, Next, NotFound, Outcome, Outcomes, Pattern, Promise, Ran, Reason,
+    Receipt, Registration, Report, Result, Running, ServiceEntry, ServiceStats, State, Stats,
+    Topic, TracingLayer, current, events, name,
 };
 
 pub use autobus_macros::{Event, command, event, link, listener, payload, service, service_name};

@@ -14,6 +14,7 @@ use crate::dynamic::{Pattern, Planned};
 use crate::error::{ErrorKind, Fault, Result};
 use crate::event::PayloadDescriptor;
 use crate::handler::{Body, Handler, Needs, linked};
+use crate::layer::{Layer, Layers};
 use crate::lifecycle;
 use crate::runtime::Runtime;
 use crate::service::Service;
@@ -60,6 +61,7 @@ pub struct Builder {
     states: States,
     clock: Option<Clock>,
     defaults: Defaults,
+    layers: Layers,
     planned: Vec<Planned>,
     faults: Vec<Fault>,
 }
@@ -85,6 +87,13 @@ impl Builder {
     /// State that handlers take as `State<T>`; a second one of the same type replaces the first.
     pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
         self.states.insert(state);
+        self
+    }
+
+    /// Surrounds every handling of commands and events with `layer`, inside of the layers that were
+    /// given before.
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(layer);
         self
     }
 
@@ -157,7 +166,7 @@ impl Builder {
         let table = assemble(&catalog, &self.defaults);
         let upcasts = Upcasts::new(&catalog.events);
         let clock = self.clock.unwrap_or_else(Clock::system);
-        let bus = Bus(Arc::new(Shared::new(
+        let mut shared = Shared::new(
             table,
             self.states,
             upcasts,
@@ -165,13 +174,18 @@ impl Builder {
             self.defaults,
             catalog,
             Runtime::new()?,
-        )));
+        );
+        shared.layers = self.layers;
+        let bus = Bus(Arc::new(shared));
         // Closures hear what the first handler fires, so they are there before any runs.
         for planned in self.planned {
             bus.register(planned)?.keep();
         }
         lifecycle::start(&bus)?;
-        Ok(Running { bus })
+        // From here on the drop of the owner stops what was started.
+        let running = Running { bus };
+        lifecycle::announce_start(&running);
+        Ok(running)
     }
 
     /// Starts the process's default bus. `BUS_URL` and `BUS_SERVICES` override the builder.

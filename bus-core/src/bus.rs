@@ -10,11 +10,13 @@ use event_listener::Event;
 use crate::binding::Defaults;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::dead_letter::{DeadLetters, Graves};
+use crate::dead_letter::{DeadLetter, DeadLetters, Graves};
 use crate::delivery::Delivery;
 use crate::dynamic::Dynamic;
 use crate::error::{Error, Result};
 use crate::failure::Failure;
+use crate::held::HeldBack;
+use crate::layer::Layers;
 use crate::lifecycle::Gate;
 use crate::runtime::Runtime;
 use crate::state::States;
@@ -40,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) defaults: Defaults,
     pub(crate) catalog: Catalog,
     pub(crate) runtime: Runtime,
+    pub(crate) layers: Layers,
     pub(crate) gate: Gate,
     pub(crate) graves: Graves,
     retries: Mutex<Retries>,
@@ -53,6 +56,7 @@ pub(crate) struct Shared {
     /// What is known of closures that are registered at run time.
     pub(crate) dynamic: Mutex<Dynamic>,
     pub(crate) waits: Waits,
+    pub(crate) held_back: HeldBack,
     /// Handlers that block their threads.
     pub(crate) blocked: AtomicUsize,
     /// Some service has a state that a handler can hold.
@@ -78,7 +82,7 @@ impl Shared {
     ) -> Self {
         let has_state = table.services.iter().any(|service| service.state.is_some());
         Self {
-            prefix: fastrand::u64(..),
+            prefix: fastrand::u64(1..),
             seq: AtomicU64::new(0),
             table: RwLock::new(table),
             states,
@@ -87,6 +91,7 @@ impl Shared {
             defaults,
             catalog,
             runtime,
+            layers: Layers::default(),
             gate: Gate::default(),
             graves: Graves::default(),
             retries: Mutex::default(),
@@ -98,6 +103,7 @@ impl Shared {
             inline_done: Event::new(),
             dynamic: Mutex::default(),
             waits: Waits::default(),
+            held_back: HeldBack::default(),
             blocked: AtomicUsize::new(0),
             has_state,
         }
@@ -163,13 +169,23 @@ impl Bus {
         self.0.seq.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// What tells the ids of this bus from those of others; never zero.
+    pub(crate) fn prefix(&self) -> u64 {
+        self.0.prefix
+    }
+
     /// The id of a message as text.
     pub(crate) fn message_id(&self, seq: u64) -> String {
         format!("{:016x}-{seq}", self.0.prefix)
     }
 
-    pub(crate) fn clock(&self) -> &Clock {
+    /// The clock that it reads.
+    pub fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    pub(crate) fn layers(&self) -> &Layers {
+        &self.0.layers
     }
 
     pub(crate) fn states(&self) -> &States {
@@ -198,8 +214,8 @@ impl Bus {
     }
 
     /// Keeps a delivery among the dead letters.
-    pub(crate) fn bury(&self, delivery: Delivery, reason: Failure) {
-        self.0.graves.bury(self, delivery, reason);
+    pub(crate) fn bury(&self, delivery: Delivery, reason: Failure) -> DeadLetter {
+        self.0.graves.bury(self, delivery, reason)
     }
 
     /// Delivers a dead letter again.
@@ -241,7 +257,8 @@ impl Bus {
             delivery.and_then(|delivery| delivery.enqueue(self).err())
         };
         if let Some(delivery) = refused {
-            delivery.die(self, Failure::internal("the bus stopped before the next attempt"));
+            let why = Failure::internal("the bus stopped before the next attempt");
+            delivery.unstarted().die(self, why);
         }
     }
 

@@ -168,6 +168,7 @@ impl<E> From<CallFault> for ExecuteError<E> {
     fn from(why: CallFault) -> Self {
         match why {
             CallFault::Panicked => Self::Panicked,
+            CallFault::Refused(text) => Self::Refused(text),
             CallFault::Cancelled => Self::Cancelled,
             CallFault::Closed => Self::Closed,
             CallFault::Interrupted => Self::Interrupted,

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::command::CommandDescriptor;
 use crate::error::Fault;
 use crate::event::{EventDescriptor, ListenerDescriptor, Registration, Source};
+use crate::events;
 use crate::handler::{Link, Place, ServiceDescriptor};
 use crate::name::DEFAULT_EXCHANGE;
 use crate::naming::Namer;
@@ -140,13 +141,16 @@ impl Catalog {
         &self.listeners
     }
 
-    /// The exchange and key of every declared event, sorted.
+    /// The exchange and key of every event that the program declares, sorted; not the bus's own,
+    /// which are in [`events`](crate::events).
     pub fn events(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.events.iter().map(|event| (event.exchange, event.key))
+        let all = self.events.iter().map(|event| (event.exchange, event.key));
+        all.filter(|(exchange, key)| !events::is_own(exchange, key))
     }
 
     /// The exchanges that a pattern without one is bound to: those of the declared events that carry
-    /// the payload's type and that it can match, else the default one for a single word.
+    /// the payload's type and that it can match, else the default one for a single word, and for a
+    /// pattern that hears the bus's own events.
     ///
     /// # Errors
     ///
@@ -166,7 +170,7 @@ impl Catalog {
         if !typed.is_empty() {
             return Ok(typed.into_iter().map(str::to_owned).collect());
         }
-        if !pattern.contains(['.', '*', '#']) {
+        if !pattern.contains(['.', '*', '#']) || events::is_heard_by(pattern) {
             return Ok(vec![DEFAULT_EXCHANGE.to_owned()]);
         }
         let known: BTreeSet<&str> = self.events.iter().map(|event| event.exchange).collect();

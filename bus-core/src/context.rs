@@ -12,6 +12,7 @@ use crate::handler::Needs;
 use crate::message::{Head, Held, Message, Payload, encode_as, type_of};
 use crate::service::Service;
 use crate::state::State;
+use crate::trace::{self, Origin};
 use crate::waits::Invocation;
 
 /// What a handler can ask about the message that it handles.
@@ -58,6 +59,18 @@ enum Site {
     Lifecycle(Arc<Service>),
 }
 
+/// What a handler handles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// An event.
+    Event,
+    /// A command, executed or dispatched.
+    Command,
+    /// The start or the end of a service: its `#[init]` or `#[shutdown]`.
+    Lifecycle,
+}
+
 impl Context {
     pub(crate) fn of_handler(bus: Bus, delivery: Delivery, inline: bool) -> Self {
         let Delivery { binding, message, slot, attempt } = delivery;
@@ -88,6 +101,24 @@ impl Context {
         match &self.site {
             Site::Handler(binding) => &binding.service.name,
             Site::Lifecycle(service) => &service.name,
+        }
+    }
+
+    /// The handler's name: a listener's as [`Outcome`](crate::Outcome) tells it, a command's as it is
+    /// called; in `#[init]` and `#[shutdown]` the service's.
+    pub fn handler(&self) -> &str {
+        match &self.site {
+            Site::Handler(binding) => &binding.name,
+            Site::Lifecycle(service) => &service.name,
+        }
+    }
+
+    /// What is handled.
+    pub fn kind(&self) -> Kind {
+        match &self.site {
+            Site::Handler(_) if self.message.route().is_some() => Kind::Event,
+            Site::Handler(_) => Kind::Command,
+            Site::Lifecycle(_) => Kind::Lifecycle,
         }
     }
 
@@ -129,11 +160,7 @@ impl Context {
     /// A key that is the same on every attempt of this listener for this message, and on no other:
     /// keep it with the effect, to have the effect once.
     pub fn idempotency_key(&self) -> String {
-        let handler = match &self.site {
-            Site::Handler(binding) => &binding.name,
-            Site::Lifecycle(service) => &service.name,
-        };
-        format!("{}/{handler}", self.id())
+        format!("{}/{}", self.id(), self.handler())
     }
 
     /// The id of the first message in the chain of causes; the message's own if it is the first.
@@ -143,8 +170,24 @@ impl Context {
 
     /// The id of the message whose handler sent this one.
     pub fn causation_id(&self) -> Option<String> {
-        let cause = self.message.head().cause;
-        (cause != 0).then(|| self.bus.message_id(cause))
+        self.message.head().cause().map(|cause| self.bus.message_id(cause.seq))
+    }
+
+    /// Names this attempt to whatever it calls: a `traceparent` of W3C Trace Context, version 00.
+    ///
+    /// Its trace is the same along a chain of causes, its span is that of this attempt alone.
+    pub fn traceparent(&self) -> String {
+        let (seq, slot) = self.invocation();
+        self.traceparent_of(Origin { seq, slot, attempt: self.attempt })
+    }
+
+    /// The [`traceparent`](Self::traceparent) of the attempt that sent this message.
+    pub fn causation_traceparent(&self) -> Option<String> {
+        self.message.head().cause().map(|cause| self.traceparent_of(cause))
+    }
+
+    fn traceparent_of(&self, origin: Origin) -> String {
+        trace::traceparent(&self.bus, self.message.head().correlation, origin)
     }
 
     /// Whether the work is no longer wanted: the caller cancelled, the handler's timeout has passed,

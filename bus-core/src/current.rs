@@ -9,6 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::service::Service;
+use crate::trace::Origin;
 use crate::waits::Invocation;
 
 thread_local! {
@@ -20,7 +21,12 @@ pub(crate) struct Current {
     bus: Bus,
     service: Arc<Service>,
     invocation: Invocation,
+    attempt: u32,
     correlation: u64,
+    /// What is sent here follows from a dead letter.
+    in_wake: bool,
+    /// While it waits, its service takes nothing more, or not everything.
+    holds_up: bool,
     /// The handlers under this one on the thread's stack, outermost first.
     below: Vec<Invocation>,
     inline: u8,
@@ -32,14 +38,24 @@ const INLINE_DEPTH: u8 = 32;
 
 impl Current {
     pub(crate) fn of(ctx: &Context) -> Self {
+        let head = ctx.message().head();
         Self {
             bus: ctx.bus().clone(),
             service: ctx.service_ref().clone(),
             invocation: ctx.invocation(),
-            correlation: ctx.message().head().correlation,
+            attempt: ctx.attempt(),
+            correlation: head.correlation,
+            in_wake: head.in_wake,
+            holds_up: ctx.service_ref().state.is_some()
+                || ctx.binding().is_some_and(|binding| binding.code.is_async()),
             below: Vec::new(),
             inline: u8::from(ctx.is_inline()),
         }
+    }
+
+    /// The same, where what is sent follows from a dead letter.
+    pub(crate) fn in_wake(self) -> Self {
+        Self { in_wake: true, ..self }
     }
 
     pub(crate) fn bus(&self) -> &Bus {
@@ -54,6 +70,10 @@ impl Current {
         self.invocation
     }
 
+    pub(crate) fn holds_up(&self) -> bool {
+        self.holds_up
+    }
+
     pub(crate) fn below(&self) -> &[Invocation] {
         &self.below
     }
@@ -66,6 +86,7 @@ impl Current {
                 self.below.clone_from(&outer.below);
                 self.below.push(outer.invocation);
                 self.inline += outer.inline;
+                self.holds_up |= outer.holds_up;
             }
         });
         Entered(CURRENT.replace(Some(self)))
@@ -100,10 +121,21 @@ pub(crate) fn is_inside(bus: &Bus) -> bool {
     with(|current| current.bus.is(bus)).unwrap_or(false)
 }
 
-/// The message whose handler of `bus` this thread is running, and the first of its chain.
-pub(crate) fn cause(bus: &Bus) -> Option<(u64, u64)> {
+/// Where a message comes from.
+pub(crate) struct Cause {
+    pub(crate) origin: Origin,
+    /// The first message of the chain.
+    pub(crate) correlation: u64,
+    pub(crate) in_wake: bool,
+}
+
+/// The attempt of a handler of `bus` that this thread is running.
+pub(crate) fn cause(bus: &Bus) -> Option<Cause> {
     let cause = |current: &Current| {
-        current.bus.is(bus).then_some((current.invocation.0, current.correlation))
+        let ((seq, slot), attempt) = (current.invocation, current.attempt);
+        let origin = Origin { seq, slot, attempt };
+        let Current { correlation, in_wake, .. } = *current;
+        current.bus.is(bus).then_some(Cause { origin, correlation, in_wake })
     };
     with(cause).flatten()
 }

@@ -7,6 +7,8 @@ use crate::binding::{Binding, Counts};
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::current::Current;
+use crate::dead_letter::DeadLetter;
+use crate::events::DeadLettered;
 use crate::failure::{Failure, Reason};
 use crate::handler::{HandlerResult, Instance};
 use crate::message::{CallFault, Message};
@@ -19,7 +21,7 @@ pub(crate) struct Delivery {
     pub(crate) message: Arc<dyn Message>,
     /// The handler's place among the outcomes of the message.
     pub(crate) slot: u32,
-    /// Counted from 1.
+    /// Counted from 1; 0 for one that was never to start.
     pub(crate) attempt: u32,
 }
 
@@ -44,14 +46,13 @@ impl Delivery {
     pub(crate) fn run(&self, bus: &Bus, instance: &Instance, inline: bool) -> HandlerResult {
         let ctx = self.context(bus, inline);
         let _inside = Current::of(&ctx).enter();
-        let run = || self.binding.code.run(&ctx, instance);
-        match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Some(result)) => result,
-            Ok(None) => {
-                Err(Failure::internal("an asynchronous handler was run as a synchronous one"))
-            }
-            Err(payload) => Err(Failure::panic(payload)),
-        }
+        let handler = || {
+            let text = "an asynchronous handler was run as a synchronous one";
+            self.binding.code.run(&ctx, instance).unwrap_or_else(|| Err(Failure::internal(text)))
+        };
+        let run = || bus.layers().run(&ctx, handler);
+        let ran = catch_unwind(AssertUnwindSafe(run));
+        ran.unwrap_or_else(|panic| Err(Failure::panic(panic)))
     }
 
     /// Puts a delivery that was accepted before into its mailbox; gives it back if that is closed.
@@ -84,6 +85,11 @@ impl Delivery {
         self.message.head().outcomes.settle(self.slot, 0, Ok(()));
     }
 
+    /// The same before the attempt that did not start.
+    pub(crate) fn unstarted(self) -> Self {
+        Self { attempt: self.attempt.saturating_sub(1), ..self }
+    }
+
     /// Settles the attempt: done, to be tried again, or dead.
     pub(crate) fn conclude(self, bus: &Bus, result: HandlerResult) {
         let counts = &self.binding.counts;
@@ -104,6 +110,14 @@ impl Delivery {
                 Reason::Panic => {
                     tracing::error!(handler, %failure, "a command panicked");
                     caller.fail(CallFault::Panicked);
+                }
+                Reason::Refused => {
+                    tracing::debug!(handler, %failure, "a layer refused a command");
+                    caller.fail(CallFault::Refused(failure.to_string()));
+                }
+                Reason::Cancelled => {
+                    tracing::debug!(handler, %failure, "a command was cut short");
+                    caller.fail(CallFault::Cancelled);
                 }
                 _ => {
                     tracing::error!(handler, %failure, "a command could not be run");
@@ -147,8 +161,21 @@ impl Delivery {
             %failure,
             "a delivery failed for good and is a dead letter now"
         );
-        let (message, slot, attempts) = (self.message.clone(), self.slot, self.attempt);
-        bus.bury(self, failure.clone());
-        message.head().outcomes.settle(slot, attempts, Err(failure));
+        let letter = bus.bury(self.clone(), failure.clone());
+        self.announce(bus, &letter);
+        self.message.head().outcomes.settle(self.slot, self.attempt, Err(failure));
+    }
+
+    /// Tells whoever listens that this is a dead letter now, unless it is one for having been told of
+    /// another.
+    fn announce(&self, bus: &Bus, letter: &DeadLetter) {
+        if self.message.head().in_wake {
+            return;
+        }
+        bus.announce(|| {
+            // As part of what failed: with its ids, and welcome while the bus is stopping.
+            let inside = Current::of(&self.context(bus, false)).in_wake().enter();
+            (DeadLettered::of(letter), inside)
+        });
     }
 }

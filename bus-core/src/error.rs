@@ -60,6 +60,8 @@ pub enum ErrorKind {
     Deadlock,
     /// So many handlers wait on their threads already that another must not.
     Exhausted,
+    /// A layer refused it.
+    Refused,
     /// A command failed; the error was an [`ExecuteError`](crate::ExecuteError).
     Execute,
 }

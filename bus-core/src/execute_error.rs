@@ -45,6 +45,8 @@ pub enum ExecuteError<E = Infallible> {
     Timeout,
     /// The handler panicked; the text of the panic is in the log of its process.
     Panicked,
+    /// A [`Layer`](crate::Layer) refused it before the handler ran; this is its reason.
+    Refused(String),
     /// Waiting would have closed this cycle of services that hold their state.
     Deadlock(Cycle),
     /// It was cancelled.
@@ -88,6 +90,7 @@ impl<E> ExecuteError<E> {
             Self::NotFound(name) => ExecuteError::NotFound(name),
             Self::Timeout => ExecuteError::Timeout,
             Self::Panicked => ExecuteError::Panicked,
+            Self::Refused(text) => ExecuteError::Refused(text),
             Self::Deadlock(cycle) => ExecuteError::Deadlock(cycle),
             Self::Cancelled => ExecuteError::Cancelled,
             Self::Exhausted => ExecuteError::Exhausted,
@@ -104,7 +107,7 @@ impl<E: fmt::Display> fmt::Display for ExecuteError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Handler(error) => error.fmt(f),
-            Self::Remote(text) | Self::Transport(text) => f.write_str(text),
+            Self::Remote(text) | Self::Refused(text) | Self::Transport(text) => f.write_str(text),
             Self::NotFound(name) => name.fmt(f),
             Self::Timeout => f.write_str("the command did not answer in time"),
             Self::Panicked => f.write_str("the command's handler panicked; its log has the text"),
@@ -183,6 +186,7 @@ impl<E: fmt::Display> From<ExecuteError<E>> for Error {
             ExecuteError::Transport(_) => ErrorKind::Transport,
             ExecuteError::Deadlock(_) => ErrorKind::Deadlock,
             ExecuteError::Exhausted => ErrorKind::Exhausted,
+            ExecuteError::Refused(_) => ErrorKind::Refused,
             ExecuteError::Cancelled | ExecuteError::Interrupted => ErrorKind::Execute,
         };
         Self::new(kind, error.to_string())

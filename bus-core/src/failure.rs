@@ -31,12 +31,53 @@ pub enum Reason {
     Service,
     /// The mailbox was 64 times over its bound.
     Full,
+    /// A layer refused it before the handler ran.
+    Refused,
+    /// It was cut short: its caller cancelled it, or the bus had to stop.
+    Cancelled,
 }
 
 impl Failure {
     /// The handler's own error.
     pub fn error(message: impl Into<String>, retry: bool) -> Self {
         Self { reason: Reason::Error, message: message.into(), retry, value: None }
+    }
+
+    /// The refusal of a [`Layer`](crate::Layer), for good: a delivery becomes a dead letter at once.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self { reason: Reason::Refused, message: message.into(), retry: false, value: None }
+    }
+
+    /// The refusal of a [`Layer`](crate::Layer), for now: a delivery is tried again as its listener's
+    /// `retry` and `backoff` say.
+    pub fn postponed(message: impl Into<String>) -> Self {
+        Self { retry: true, ..Self::refused(message) }
+    }
+
+    /// What a layer answered before the handler ran, whatever it called it.
+    pub(crate) fn into_refusal(self) -> Self {
+        match self.reason {
+            Reason::Panic => self,
+            _ => Self { reason: Reason::Refused, ..self },
+        }
+    }
+
+    /// The mailbox was too full, and nobody took the event back.
+    pub(crate) fn full() -> Self {
+        let message = "the mailbox was 64 times over its bound".to_owned();
+        Self { reason: Reason::Full, message, retry: true, value: None }
+    }
+
+    /// The caller gave up while the handler ran.
+    pub(crate) fn cancelled() -> Self {
+        let message = "the caller cancelled it".to_owned();
+        Self { reason: Reason::Cancelled, message, retry: false, value: None }
+    }
+
+    /// The bus gave up while the handler ran.
+    pub(crate) fn abandoned() -> Self {
+        let message = "the bus stopped before the handler was done".to_owned();
+        Self { reason: Reason::Cancelled, message, retry: false, value: None }
     }
 
     /// A fault of the runtime or of generated code.

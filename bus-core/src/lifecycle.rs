@@ -14,6 +14,7 @@ use event_listener::{Event, EventListener, Listener as _};
 use crate::bus::Bus;
 use crate::clock::later;
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Started, Stopping};
 use crate::name;
 use crate::service::{Service, spawn};
 use crate::table::Phase;
@@ -94,6 +95,17 @@ pub(crate) fn start(bus: &Bus) -> Result<()> {
     Err(failure)
 }
 
+/// Tells whoever listens that the bus is open.
+pub(crate) fn announce_start(bus: &Bus) {
+    bus.announce(|| {
+        let table = bus.table();
+        let mut services: Vec<String> =
+            table.services.iter().map(|service| service.name.to_string()).collect();
+        services.sort_unstable();
+        (Started { services }, ())
+    });
+}
+
 /// Starts one more service on an open bus.
 pub(crate) fn start_one(bus: &Bus, service: &Arc<Service>) -> Result<()> {
     let (ready, _) = mpsc::channel();
@@ -112,6 +124,7 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
         return Ok(());
     }
     tracing::info!("the bus is stopping");
+    bus.announce(|| (Stopping {}, ()));
     bus.table_mut().phase = Phase::Draining;
     // Not the bus's clock: a clock that stands still must not keep the process from ending.
     let deadline = later(Instant::now(), limit);

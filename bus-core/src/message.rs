@@ -11,10 +11,12 @@ use std::time::SystemTime;
 use event_listener::Event as Notify;
 
 use crate::binding::Binding;
+use crate::current::{self, Cause};
 use crate::error::CodecError;
 use crate::event::{EventDescriptor, PayloadDescriptor};
 use crate::failure::Failure;
 use crate::router::Route;
+use crate::trace::Origin;
 
 /// Anything that a handler can be given.
 pub(crate) trait Message: Any + Send + Sync {
@@ -54,6 +56,7 @@ pub(crate) trait Caller {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CallFault {
     Panicked,
+    Refused(String),
     Cancelled,
     Closed,
     /// It was cut off while it ran.
@@ -74,10 +77,12 @@ pub(crate) enum Payload<'a> {
 pub(crate) struct Head {
     /// Unique in the bus, counted from 1.
     pub(crate) seq: u64,
-    /// The message whose handler sent this one; 0 for none.
-    pub(crate) cause: u64,
+    /// The attempt that sent this one; of message 0 for none.
+    cause: Origin,
     /// The first message of the chain.
     pub(crate) correlation: u64,
+    /// It follows from a dead letter that was announced; its own death is not.
+    pub(crate) in_wake: bool,
     time: OnceLock<SystemTime>,
     pub(crate) outcomes: Tracker,
 }
@@ -85,8 +90,22 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn new(bus: &crate::bus::Bus, deliveries: usize) -> Self {
         let seq = bus.next_seq();
-        let (cause, correlation) = crate::current::cause(bus).unwrap_or((0, seq));
-        Self { seq, cause, correlation, time: OnceLock::new(), outcomes: Tracker::new(deliveries) }
+        let none = Origin { seq: 0, slot: 0, attempt: 0 };
+        let Cause { origin, correlation, in_wake } =
+            current::cause(bus).unwrap_or(Cause { origin: none, correlation: seq, in_wake: false });
+        Self {
+            seq,
+            cause: origin,
+            correlation,
+            in_wake,
+            time: OnceLock::new(),
+            outcomes: Tracker::new(deliveries),
+        }
+    }
+
+    /// The attempt that sent it; none if no handler did.
+    pub(crate) fn cause(&self) -> Option<Origin> {
+        Some(self.cause).filter(|cause| cause.seq != 0)
     }
 
     /// When it was sent, or first asked for, if nothing at its sending wanted to know.

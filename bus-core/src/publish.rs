@@ -19,7 +19,7 @@ use crate::handler::Instance;
 use crate::message::{Encoded, Firing, Head, Message};
 use crate::name;
 use crate::promise::Promise;
-use crate::receipt::{Receipt, Ticket};
+use crate::receipt::{Receipt, Ticket, Unread};
 use crate::router::{Route, Target};
 use crate::service::{Entry, HARD, Service};
 use crate::table::{ByName, Command};
@@ -134,7 +134,44 @@ impl Bus {
     pub fn fire_as<E: Event>(&self, topic: Topic<E>, event: E) -> Receipt {
         match self.publish(topic.descriptor(), event, Limit::Hard) {
             Ok(receipt) => receipt,
-            Err((error, event)) => Receipt::refused(error.with_event(event)),
+            Err((error, event)) => self.refused(topic.descriptor(), error, event),
+        }
+    }
+
+    /// The receipt of an event that was refused: it is read, or the event is kept.
+    fn refused<E: Send + Sync + 'static>(
+        &self,
+        descriptor: &'static EventDescriptor,
+        error: Error,
+        event: E,
+    ) -> Receipt {
+        let bus = self.clone();
+        let keep = move |error: Error| {
+            if let Ok(event) = error.into_event::<E>() {
+                bus.keep_unsent(descriptor.exchange, descriptor.key, |head, route| {
+                    Arc::new(Firing::new(head, route, descriptor, event))
+                });
+            }
+        };
+        let unread = (error.kind() == ErrorKind::Full).then(|| Unread::new(keep));
+        Receipt::refused_unless_read(error.with_event(event), unread)
+    }
+
+    /// Makes a dead letter of what was refused by a mailbox far over its bound and taken back by
+    /// nobody, for every listener that it would have gone to.
+    fn keep_unsent(
+        &self,
+        exchange: &str,
+        key: &str,
+        message: impl FnOnce(Head, Arc<Route>) -> Arc<dyn Message>,
+    ) {
+        let route = self.route(exchange, key);
+        let head = Head::new(self, route.len());
+        self.stamp(&head, route.wants_context);
+        let message = message(head, route.clone());
+        for (slot, binding) in (0..).zip(route.bindings()) {
+            let (binding, message) = (binding.clone(), message.clone());
+            Delivery { binding, message, slot, attempt: 0 }.die(self, Failure::full());
         }
     }
 
@@ -184,7 +221,7 @@ impl Bus {
         match self.publish(E::EVENT.descriptor(), event, Limit::Bound) {
             Ok(receipt) => Ok(receipt),
             Err((error, event)) if error.kind() == ErrorKind::Full => Err(Full(event)),
-            Err((error, event)) => Ok(Receipt::refused(error.with_event(event))),
+            Err((error, event)) => Ok(self.refused(E::EVENT.descriptor(), error, event)),
         }
     }
 
@@ -216,11 +253,44 @@ impl Bus {
             Err(error) => return Receipt::refused(error),
         };
         let exchange = name::DEFAULT_EXCHANGE;
+        let encoded = |head, route, key, body| {
+            let exchange = exchange.into();
+            Arc::new(Encoded { head, route, exchange, key, body }) as Arc<dyn Message>
+        };
+        let key: Arc<str> = name.into();
         let sent = self.send(exchange, name, body, Limit::Hard, |head, route, body| {
-            let (exchange, key) = (exchange.into(), name.into());
-            Arc::new(Encoded { head, route, exchange, key, body })
+            encoded(head, route, key.clone(), body)
         });
-        sent.unwrap_or_else(|(error, _)| Receipt::refused(error))
+        sent.unwrap_or_else(|(error, body)| {
+            let bus = self.clone();
+            let unread = (error.kind() == ErrorKind::Full).then(|| {
+                Unread::new(move |_| {
+                    bus.keep_unsent(exchange, &key, |head, route| {
+                        encoded(head, route, key.clone(), body)
+                    });
+                })
+            });
+            Receipt::refused_unless_read(error, unread)
+        })
+    }
+
+    /// Fires one of the bus's own events, if somebody listens to it, in what comes with it.
+    pub(crate) fn announce<E: Event, I>(&self, event: impl FnOnce() -> (E, I)) {
+        let descriptor = E::EVENT.descriptor();
+        if !self.route(descriptor.exchange, descriptor.key).is_empty() {
+            let (event, _inside) = event();
+            drop(self.fire(event));
+        }
+    }
+
+    /// The listeners of a key.
+    fn route(&self, exchange: &str, key: &str) -> Arc<Route> {
+        loop {
+            if let Some(route) = self.table().remembered(exchange, key) {
+                return route.clone();
+            }
+            self.table_mut().remember(exchange, key);
+        }
     }
 
     fn publish<E: Send + Sync + 'static>(
@@ -263,9 +333,7 @@ impl Bus {
         }
         self.0.fired.fetch_add(1, Ordering::Relaxed);
         let head = Head::new(self, route.len());
-        if route.wants_context {
-            head.time(|| self.clock().time());
-        }
+        self.stamp(&head, route.wants_context);
         let message = message(head, route.clone(), payload);
         let mut sent = Sent::default();
         for (index, group) in route.groups.iter().enumerate() {
@@ -285,13 +353,20 @@ impl Bus {
         Ok(Receipt::enqueued(message, sent.settle(self)))
     }
 
+    /// Notes the time at which a message is sent, if a handler or a layer may ask for it.
+    fn stamp(&self, head: &Head, wants_context: bool) {
+        if wants_context || !self.layers().is_empty() {
+            head.time(|| self.clock().time());
+        }
+    }
+
     /// Settles what a closed mailbox gave back.
     pub(crate) fn refuse(&self, entry: Entry) {
         let why = || Failure::internal("the service has stopped");
         match entry {
             Entry::One(delivery) => match delivery.message.call() {
                 Some(caller) => caller.fail(crate::message::CallFault::Closed),
-                None => delivery.die(self, why()),
+                None => delivery.unstarted().die(self, why()),
             },
             Entry::Group { message, group } => {
                 let Some(route) = message.route().cloned() else {
@@ -299,7 +374,7 @@ impl Bus {
                 };
                 for Target { binding, slot } in route.groups[group].targets.iter().cloned() {
                     let message = message.clone();
-                    Delivery { binding, message, slot, attempt: 1 }.die(self, why());
+                    Delivery { binding, message, slot, attempt: 0 }.die(self, why());
                 }
             }
         }
@@ -355,6 +430,7 @@ impl Bus {
     /// Brings a call to the service of its command.
     pub(crate) fn start(&self, command: &Arc<Command>, call: Arc<dyn Message>) {
         let binding = command.binding.clone();
+        self.stamp(call.head(), binding.wants_context);
         let delivery = Delivery { binding, message: call, slot: 0, attempt: 1 };
         let table = self.table();
         if !table.accepts(current::is_inside(self)) {
@@ -402,16 +478,20 @@ impl Bus {
             }
         };
         let service = command.binding.service.clone();
+        let binding = command.binding.clone();
+        self.stamp(task.head(), binding.wants_context);
+        let delivery = Delivery { binding, message: task.clone(), slot: 0, attempt: 1 };
         let table = self.table();
         if !table.accepts(current::is_inside(self)) {
             return Receipt::refused(Error::closed());
         }
         if !Limit::Hard.allows(&service, 1) {
             let text = format!("the mailbox of service `{}` is full", service.name);
-            return Receipt::refused(Error::new(ErrorKind::Full, text));
+            let unsent = Delivery { attempt: 0, ..delivery };
+            let bus = self.clone();
+            let unread = Unread::new(move |_| unsent.die(&bus, Failure::full()));
+            return Receipt::refused_unless_read(Error::new(ErrorKind::Full, text), Some(unread));
         }
-        let binding = command.binding.clone();
-        let delivery = Delivery { binding, message: task.clone(), slot: 0, attempt: 1 };
         let mut sent = Sent::default();
         sent.push(self, &service, Entry::One(delivery), 1);
         drop(table);

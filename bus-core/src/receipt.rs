@@ -12,7 +12,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::execute_error::Cycle;
 use crate::failure::Failure;
 use crate::handler::Access;
+use crate::held::Held;
 use crate::message::Message;
+use crate::park;
 use crate::service::Service;
 use crate::wait::{self, Note, Refusal};
 use crate::waits::Target;
@@ -20,11 +22,14 @@ use crate::waits::Target;
 /// What a firing returns: wait for it or await it, ask for the outcomes, or drop it.
 ///
 /// It completes when the event is accepted: in process, when the mailboxes that received it are
-/// within their bound. Whoever waits for it is held back; whoever drops it is not.
+/// within their bound. Whoever waits for it is held back; whoever drops it is not. A handler is not
+/// held back by a service that is held back by its own: two that flood each other go on.
 ///
 /// # Cancel safety
 ///
-/// The event was enqueued before the receipt existed; dropping the receipt changes nothing.
+/// The event was enqueued before the receipt existed; dropping the receipt changes nothing. A refusal
+/// that nobody reads is logged; an event that was refused as `Full` is then a dead letter of each
+/// listener that it would have gone to.
 ///
 /// # Examples
 ///
@@ -46,12 +51,52 @@ pub struct Receipt {
     state: State,
     message: Option<Arc<dyn Message>>,
     note: Option<Note>,
+    held: Option<Held>,
 }
 
 #[derive(Debug)]
 enum State {
     Enqueued(Vec<Ticket>),
-    Refused(Option<Error>),
+    Refused(Refused),
+}
+
+/// Why nothing was enqueued, until somebody reads it.
+#[derive(Debug)]
+struct Refused {
+    error: Option<Error>,
+    unread: Option<Unread>,
+}
+
+/// What becomes of something that was refused and that nobody takes back.
+pub(crate) struct Unread(Box<dyn FnOnce(Error) + Send + Sync>);
+
+impl Unread {
+    pub(crate) fn new(keep: impl FnOnce(Error) + Send + Sync + 'static) -> Self {
+        Self(Box::new(keep))
+    }
+}
+
+impl std::fmt::Debug for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unread(..)")
+    }
+}
+
+impl Refused {
+    fn read(&mut self) -> Error {
+        self.error.take().unwrap_or_else(Error::closed)
+    }
+}
+
+impl Drop for Refused {
+    fn drop(&mut self) {
+        let Some(error) = self.error.take() else { return };
+        if let Some(Unread(keep)) = self.unread.take() {
+            keep(error);
+        } else {
+            tracing::error!(%error, "something was refused, and nobody read why");
+        }
+    }
 }
 
 /// A place in a mailbox that is over its bound.
@@ -64,11 +109,17 @@ pub(crate) struct Ticket {
 
 impl Receipt {
     pub(crate) fn enqueued(message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
-        Self { state: State::Enqueued(over), message: Some(message), note: None }
+        Self { state: State::Enqueued(over), message: Some(message), note: None, held: None }
     }
 
     pub(crate) fn refused(error: Error) -> Self {
-        Self { state: State::Refused(Some(error)), message: None, note: None }
+        Self::refused_unless_read(error, None)
+    }
+
+    /// As [`refused`](Self::refused), with what is done if nobody reads the error.
+    pub(crate) fn refused_unless_read(error: Error, unread: Option<Unread>) -> Self {
+        let refused = Refused { error: Some(error), unread };
+        Self { state: State::Refused(refused), message: None, note: None, held: None }
     }
 
     /// Waits on this thread until the event is accepted.
@@ -78,19 +129,39 @@ impl Receipt {
     /// `Closed` after shutdown and `Full` far over the bound, both with the event; `Name` for a key
     /// that is none; `Codec` for a payload that cannot be encoded.
     pub fn wait(mut self) -> Result<Accepted> {
-        let targets = self.targets();
-        block(targets, |cx| self.poll_accepted(cx))
+        if let Poll::Ready(accepted) = park::once(|cx| self.poll_accepted(cx)) {
+            return accepted;
+        }
+        let _note = Note::new(self.targets()).map_err(|cycle| deadlock(&cycle))?;
+        let Some(_held) = self.hold() else { return Ok(self.accepted()) };
+        block(Vec::new(), |cx| self.poll_accepted(cx))
+    }
+
+    fn tickets(&self) -> &[Ticket] {
+        match &self.state {
+            State::Enqueued(tickets) => tickets,
+            State::Refused(_) => &[],
+        }
+    }
+
+    /// Holds the handler that this thread runs back, unless its service would wait for itself.
+    fn hold(&self) -> Option<Held> {
+        Held::new(self.tickets().iter().map(|ticket| &*ticket.service))
+    }
+
+    fn accepted(&self) -> Accepted {
+        let route = self.message.as_ref().and_then(|message| message.route());
+        Accepted { routed: route.is_none_or(|route| !route.is_empty()) }
     }
 
     /// What it waits for: that the services which are over their bound go on.
     fn targets(&self) -> Vec<Target> {
-        let State::Enqueued(tickets) = &self.state else { return Vec::new() };
         let target = |ticket: &Ticket| Target {
             invocation: None,
             service: ticket.service.clone(),
             access: Access::Shared,
         };
-        tickets.iter().map(target).collect()
+        self.tickets().iter().map(target).collect()
     }
 
     /// Asks for the outcome of every listener.
@@ -102,7 +173,7 @@ impl Receipt {
 impl Receipt {
     fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
         match &mut self.state {
-            State::Refused(error) => Poll::Ready(Err(error.take().unwrap_or_else(Error::closed))),
+            State::Refused(refused) => Poll::Ready(Err(refused.read())),
             State::Enqueued(tickets) => {
                 while let Some(ticket) = tickets.last_mut() {
                     let service = ticket.service.clone();
@@ -111,8 +182,7 @@ impl Receipt {
                     }
                     tickets.pop();
                 }
-                let route = self.message.as_ref().and_then(|message| message.route());
-                Poll::Ready(Ok(Accepted { routed: route.is_none_or(|route| !route.is_empty()) }))
+                Poll::Ready(Ok(self.accepted()))
             }
         }
     }
@@ -127,6 +197,16 @@ impl Future for Receipt {
         let mut note = this.note.take();
         let accepted = noted(accepted, &mut note, || this.targets());
         this.note = note;
+        if accepted.is_pending() && this.held.is_none() {
+            this.held = this.hold();
+            if this.held.is_none() {
+                this.note = None;
+                return Poll::Ready(Ok(this.accepted()));
+            }
+        }
+        if accepted.is_ready() {
+            this.held = None;
+        }
         accepted
     }
 }
@@ -229,8 +309,8 @@ impl Handled {
     }
 
     fn poll_outcomes(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcomes>> {
-        if let State::Refused(error) = &mut self.receipt.state {
-            return Poll::Ready(Err(error.take().unwrap_or_else(Error::closed)));
+        if let State::Refused(refused) = &mut self.receipt.state {
+            return Poll::Ready(Err(refused.read()));
         }
         let Some(message) = &self.receipt.message else {
             return Poll::Ready(Ok(Outcomes(Vec::new())));

@@ -6,6 +6,7 @@ use crate::catalog::Catalog;
 use crate::dynamic::{self, Planned};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::event::{EventDescriptor, ListenerDescriptor};
+use crate::events;
 use crate::handler::{Needs, Place};
 use crate::name::{self, DEFAULT_EXCHANGE, is_below, list};
 use crate::router::matches;
@@ -321,7 +322,8 @@ fn warn_of_unheard_events(catalog: &Catalog, warnings: &mut Vec<Fault>) {
         .map(|event| (event.exchange, event.key))
         .collect();
     for event in &catalog.events {
-        if !heard.contains(&(event.exchange, event.key)) {
+        let own = events::is_own(event.exchange, event.key);
+        if !own && !heard.contains(&(event.exchange, event.key)) {
             let text =
                 format!("nobody hears the event `{}` on exchange `{}`", event.key, event.exchange);
             warnings.push(Fault::at(event.place, text));

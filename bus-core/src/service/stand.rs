@@ -3,9 +3,11 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use super::Service;
 use super::substitute::Substitute;
 use super::worker::Worker;
 use crate::park;
@@ -38,6 +40,16 @@ impl Drop for Standing {
     fn drop(&mut self) {
         STAND.set(None);
     }
+}
+
+/// The service on whose behalf this thread runs handlers.
+pub(crate) fn service() -> Option<Arc<Service>> {
+    STAND.with_borrow(|stand| {
+        stand.as_ref().map(|stand| match stand {
+            Stand::Home(worker) => worker.service().clone(),
+            Stand::Substitute(substitute) => substitute.service().clone(),
+        })
+    })
 }
 
 /// Whether a handler may wait on this thread; not on top of too many that wait already.

@@ -44,6 +44,10 @@ fn serve(bus: Bus, service: Arc<Service>) {
 }
 
 impl Substitute {
+    pub(super) fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
     fn run(&self) {
         while self.consumes.get() {
             let batch = self.service.mailbox.take_as_substitute();

@@ -126,6 +126,10 @@ enum Step {
 }
 
 impl Worker {
+    pub(super) fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
     /// Runs `main` to its end. While this thread sleeps, substitutes have the turn.
     fn drive(&self, main: impl Future<Output = ()>) {
         let mut main = pin!(main);
@@ -313,10 +317,22 @@ impl Worker {
         let ctx = delivery.context(&self.bus, false);
         let deadline = ctx.deadline().filter(|_| delivery.message.call().is_none());
         let limit = delivery.binding.policy.timeout.unwrap_or_default();
+        let layers = self.bus.layers();
+        let seen = (!layers.is_empty()).then(|| ctx.clone());
+        // What layers do, they do as part of the handler.
+        let inside = || seen.as_ref().map(|ctx| Current::of(ctx).enter());
+        let mut attempt = {
+            let _inside = inside();
+            seen.as_ref().map(|ctx| layers.begin(ctx)).transpose()?
+        };
         let current = Current::of(&ctx);
         let instance = self.instance.borrow().clone();
-        let handler = current.scope(delivery.binding.code.start(ctx, instance));
-        let handler = caught(handler);
+        let handler = delivery.binding.code.start(ctx, instance);
+        let handler = match &mut attempt {
+            Some(attempt) => attempt.surround(handler),
+            None => handler,
+        };
+        let handler = caught(current.scope(handler));
         let clock = self.bus.clock();
         let timeout = async {
             match deadline {
@@ -337,9 +353,14 @@ impl Worker {
                 }
                 _ => std::future::pending().await,
             }
-            Ok(())
+            Err(Failure::cancelled())
         };
-        handler.or(timeout).or(cancelled).await
+        let result = handler.or(timeout).or(cancelled).await;
+        if let Some(mut attempt) = attempt {
+            let _inside = inside();
+            attempt.end(&result);
+        }
+        result
     }
 
     fn conclude(&self, delivery: Delivery, result: HandlerResult) {
@@ -515,7 +536,7 @@ impl Drop for Running {
         unharmed(&self.worker.service, || match delivery.message.call() {
             // It ran in part, so whoever called must not take it for refused.
             Some(caller) => caller.fail(CallFault::Interrupted),
-            None => delivery.die(&self.worker.bus, Failure::internal("the bus stopped meanwhile")),
+            None => delivery.die(&self.worker.bus, Failure::abandoned()),
         });
     }
 }
