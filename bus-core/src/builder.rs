@@ -9,16 +9,16 @@ use crate::binding::{Binding, Code, Counts, Defaults, Policy};
 use crate::bus::{Bus, Shared};
 use crate::catalog::{Catalog, CommandEntry, ListenerEntry};
 use crate::clock::Clock;
-use crate::closure::{CommandFn, ListenerFn};
+use crate::closure::{Closure, CommandFn, ListenerFn};
 use crate::dynamic::{Pattern, Planned};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::PayloadDescriptor;
-use crate::handler::{Body, Handler, Needs, linked};
+use crate::handler::{Handler, Needs, linked};
 use crate::lifecycle;
 use crate::runtime::Runtime;
 use crate::service::Service;
 use crate::state::States;
 use crate::table::{ByName, Command, Table};
+use crate::testing::{Replacements, Testing};
 use crate::upcast::Upcasts;
 use crate::verify::{self, Report};
 
@@ -41,6 +41,7 @@ pub struct Builder {
     clock: Option<Clock>,
     defaults: Defaults,
     planned: Vec<Planned>,
+    replacements: Replacements,
 }
 
 impl Builder {
@@ -127,6 +128,23 @@ impl Builder {
     /// `Wiring` with every fault; `Init` if a service does not start; `Transport` for a transport
     /// that is not compiled in.
     pub fn build(self) -> Result<Running> {
+        self.build_with(None)
+    }
+
+    /// What stands in for handlers on a test bus.
+    pub(crate) fn with_replacements(mut self, replacements: Replacements) -> Self {
+        self.replacements = replacements;
+        self
+    }
+
+    /// Starts a test bus: in memory and in virtual time, whatever was chosen here.
+    pub(crate) fn build_test(mut self, testing: Arc<Testing>) -> Result<(Running, Arc<Testing>)> {
+        self.url = None;
+        self.clock = Some(Clock::manual());
+        Ok((self.build_with(Some(testing.clone()))?, testing))
+    }
+
+    fn build_with(self, testing: Option<Arc<Testing>>) -> Result<Running> {
         check_transport(self.url.as_deref())?;
         let (catalog, report) = self.plan();
         for warning in report.warnings() {
@@ -137,7 +155,7 @@ impl Builder {
         let table = assemble(&catalog, &self.defaults);
         let upcasts = Upcasts::new(&catalog.events);
         let clock = self.clock.unwrap_or_else(Clock::system);
-        let bus = Bus(Arc::new(Shared::new(
+        let mut shared = Shared::new(
             table,
             self.states,
             upcasts,
@@ -145,7 +163,9 @@ impl Builder {
             self.defaults,
             catalog,
             Runtime::new()?,
-        )));
+        );
+        shared.testing = testing;
+        let bus = Bus(Arc::new(shared));
         lifecycle::start(&bus)?;
         // From here on the drop of the owner stops what was started.
         let running = Running { bus };
@@ -194,6 +214,7 @@ impl Builder {
         let mut faults = Vec::new();
         let mut catalog = Catalog::new(linked(), &mut faults);
         verify::select(&mut catalog, &self.services, &mut faults);
+        self.replacements.apply(&mut catalog, &mut faults);
         let report = verify::verify(&catalog, &self.states, faults);
         (catalog, report)
     }
@@ -256,9 +277,10 @@ fn assemble(catalog: &Catalog, defaults: &Defaults) -> Table {
     let services: HashMap<&str, Arc<Service>> = catalog
         .services
         .iter()
-        .filter(|(_, entry)| entry.selected)
+        .filter(|(_, entry)| entry.selected || entry.stands_in)
         .map(|(name, entry)| {
-            let service = Service::new(name.as_str().into(), defaults.mailbox, entry.state);
+            let state = entry.state.filter(|_| entry.selected);
+            let service = Service::new(name.as_str().into(), defaults.mailbox, state);
             (name.as_str(), Arc::new(service))
         })
         .collect();
@@ -268,6 +290,7 @@ fn assemble(catalog: &Catalog, defaults: &Defaults) -> Table {
     for entry in &catalog.commands {
         let command = services
             .get(entry.service.as_str())
+            .filter(|_| entry.replacement.is_some() || is_selected(catalog, &entry.service))
             .and_then(|service| command(entry, service, defaults));
         if let Some(command) = &command {
             // The rules of wiring leave each name once.
@@ -278,7 +301,8 @@ fn assemble(catalog: &Catalog, defaults: &Defaults) -> Table {
         }
     }
     for entry in &catalog.listeners {
-        if let Some(service) = services.get(entry.service.as_str()) {
+        let runs = entry.replacement.is_some() || is_selected(catalog, &entry.service);
+        if let Some(service) = services.get(entry.service.as_str()).filter(|_| runs) {
             let binding = listener(entry, service, defaults);
             for (exchange, pattern) in entry.bindings() {
                 table.bind(exchange, pattern, &binding);
@@ -294,40 +318,45 @@ fn command(
     defaults: &Defaults,
 ) -> Option<Arc<Command>> {
     let descriptor = entry.descriptor();
-    let body = descriptor.body?;
+    let (code, by_name) = match &entry.replacement {
+        Some(closure) => (closure.clone(), Some(ByName::Closure)),
+        None => (Closure::linked(descriptor.body?, None), descriptor.wire.map(ByName::Linked)),
+    };
     let name: Arc<str> = entry.name.as_str().into();
-    let binding = bind(name.clone(), &descriptor.handler, body, None, false, service, defaults);
-    let by_name = descriptor.wire.map(ByName::Linked);
+    let binding = bind(name.clone(), &descriptor.handler, code, false, service, defaults);
     Some(Arc::new(Command { name, binding, by_name }))
 }
 
 fn listener(entry: &ListenerEntry, service: &Arc<Service>, defaults: &Defaults) -> Arc<Binding> {
     let descriptor = entry.descriptor;
-    let (payload, shared) = (descriptor.payload, descriptor.shared);
+    let (code, shared) = match &entry.replacement {
+        Some(closure) => (closure.clone(), false),
+        None => (Closure::linked(descriptor.body, descriptor.payload), descriptor.shared),
+    };
     let name = entry.name.as_str().into();
-    bind(name, &descriptor.handler, descriptor.body, payload, shared, service, defaults)
+    bind(name, &descriptor.handler, code, shared, service, defaults)
 }
 
 fn bind(
     name: Arc<str>,
     handler: &Handler,
-    body: Body,
-    payload: Option<PayloadDescriptor>,
+    Closure { code, payload }: Closure,
     shared: bool,
     service: &Arc<Service>,
     defaults: &Defaults,
 ) -> Arc<Binding> {
+    let is_linked = matches!(code, Code::Linked(_));
     Arc::new(Binding {
         name,
         service: service.clone(),
         place: Some(handler.place),
-        code: Code::Linked(body),
         access: handler.access,
-        inline: handler.options.inline,
+        inline: handler.options.inline && !code.is_async(),
+        code,
         policy: Policy::new(&handler.options, defaults),
         payload,
         shared,
-        wants_context: Needs::of(handler.needs).wants_context(),
+        wants_context: !is_linked || Needs::of(handler.needs).wants_context(),
         counts: Counts::default(),
     })
 }

@@ -169,6 +169,7 @@ impl<E> From<CallFault> for ExecuteError<E> {
             CallFault::Panicked => Self::Panicked,
             CallFault::Cancelled => Self::Cancelled,
             CallFault::Closed => Self::Closed,
+            CallFault::Failed(text) => Self::Remote(text),
             CallFault::Unavailable(text) => Self::Transport(text),
         }
     }

@@ -6,6 +6,7 @@
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use crate::closure::Closure;
 use crate::command::CommandDescriptor;
 use crate::error::Fault;
 use crate::event::{EventDescriptor, ListenerDescriptor, Registration, Source};
@@ -29,6 +30,8 @@ pub struct Catalog {
 pub struct ServiceEntry {
     pub(crate) state: Option<&'static ServiceDescriptor>,
     pub(crate) selected: bool,
+    /// Closures stand in for some of its handlers, so it runs at least for those.
+    pub(crate) stands_in: bool,
 }
 
 impl ServiceEntry {
@@ -50,6 +53,8 @@ pub struct CommandEntry {
     pub(crate) service: String,
     /// The same handler may have been linked twice; each has a descriptor of its own.
     pub(crate) descriptors: Vec<&'static CommandDescriptor>,
+    /// What a test runs in its place.
+    pub(crate) replacement: Option<Closure>,
 }
 
 impl CommandEntry {
@@ -91,6 +96,8 @@ pub struct ListenerEntry {
     pub(crate) service: String,
     pub(crate) descriptor: &'static ListenerDescriptor,
     pub(crate) bindings: Vec<(String, String)>,
+    /// What a test runs in its place.
+    pub(crate) replacement: Option<Closure>,
 }
 
 impl ListenerEntry {
@@ -258,7 +265,8 @@ impl Catalog {
         });
         self.add_service(&service, true);
         self.count(handler.place, 1);
-        self.listeners.push(ListenerEntry { name, service, descriptor, bindings });
+        let replacement = None;
+        self.listeners.push(ListenerEntry { name, service, descriptor, bindings, replacement });
     }
 
     fn bindings(&self, listener: &ListenerDescriptor) -> Result<Vec<(String, String)>, String> {
@@ -380,7 +388,8 @@ impl Namer {
     fn command(&self, descriptors: Vec<&'static CommandDescriptor>) -> CommandEntry {
         let descriptor = descriptors[0];
         let service = self.service(&descriptor.handler).name;
-        CommandEntry { name: self.command_name(descriptor), service, descriptors }
+        let name = self.command_name(descriptor);
+        CommandEntry { name, service, descriptors, replacement: None }
     }
 
     fn command_name(&self, descriptor: &CommandDescriptor) -> String {

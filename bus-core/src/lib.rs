@@ -50,6 +50,7 @@ mod state;
 mod stats;
 mod sync;
 mod table;
+pub mod testing;
 mod upcast;
 mod verify;
 mod wait;

@@ -56,6 +56,8 @@ pub(crate) enum CallFault {
     Panicked,
     Cancelled,
     Closed,
+    /// It failed without its handler, which alone has errors of the caller's type; its text.
+    Failed(String),
     /// The service cannot run it; says why.
     Unavailable(String),
 }

@@ -8,11 +8,13 @@ use std::task::{Context, Poll};
 use event_listener::EventListener;
 
 use crate::binding::Binding;
+use crate::bus::Bus;
 use crate::error::{Cycle, Error, ErrorKind, Result};
 use crate::failure::Failure;
 use crate::handler::Access;
 use crate::message::Message;
 use crate::service::Service;
+use crate::testing::Drive;
 use crate::wait::{self, Note, Refusal};
 use crate::waits::Target;
 
@@ -29,6 +31,8 @@ pub struct Receipt {
     state: State,
     message: Option<Arc<dyn Message>>,
     note: Option<Note>,
+    /// Moves the time of a test bus.
+    drive: Option<Box<Drive>>,
 }
 
 #[derive(Debug)]
@@ -46,12 +50,13 @@ pub(crate) struct Ticket {
 }
 
 impl Receipt {
-    pub(crate) fn enqueued(message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
-        Self { state: State::Enqueued(over), message: Some(message), note: None }
+    pub(crate) fn enqueued(bus: &Bus, message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
+        let (state, message) = (State::Enqueued(over), Some(message));
+        Self { state, message, note: None, drive: bus.drive() }
     }
 
     pub(crate) fn refused(error: Error) -> Self {
-        Self { state: State::Refused(Some(error)), message: None, note: None }
+        Self { state: State::Refused(Some(error)), message: None, note: None, drive: None }
     }
 
     /// Waits on this thread until the event is accepted.
@@ -84,6 +89,13 @@ impl Receipt {
 
 impl Receipt {
     fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
+        let Some(mut drive) = self.drive.take() else { return self.poll_once(cx) };
+        let accepted = drive.poll(cx, |cx| self.poll_once(cx));
+        self.drive = Some(drive);
+        accepted
+    }
+
+    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
         match &mut self.state {
             State::Refused(error) => Poll::Ready(Err(error.take().unwrap_or_else(Error::closed))),
             State::Enqueued(tickets) => {
@@ -200,6 +212,13 @@ impl Handled {
     }
 
     fn poll_outcomes(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcomes>> {
+        let Some(mut drive) = self.receipt.drive.take() else { return self.poll_once(cx) };
+        let outcomes = drive.poll(cx, |cx| self.poll_once(cx));
+        self.receipt.drive = Some(drive);
+        outcomes
+    }
+
+    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcomes>> {
         if let State::Refused(error) = &mut self.receipt.state {
             return Poll::Ready(Err(error.take().unwrap_or_else(Error::closed)));
         }
