@@ -202,6 +202,10 @@ impl Bus {
             drop(table);
             let route = self.table_mut().remember(exchange, key);
             table = self.table();
+            // The bus may have stopped while nothing was held.
+            if !table.accepts(current::is_inside(self)) {
+                return Err((Error::closed(), payload));
+            }
             route
         };
         let full = route.groups.iter().find(|to| !limit.allows(&to.service, to.targets.len()));
