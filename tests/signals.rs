@@ -133,5 +133,7 @@ fn a_second_signal_ends_the_process_at_once() {
     process.signal("-TERM");
     process.wait_for("stopping");
     process.signal("-TERM");
+    // Waiting would close it, and let the handler go on.
+    let _held = process.child.stdin.take();
     assert_eq!(process.child.wait().unwrap().code(), Some(130));
 }

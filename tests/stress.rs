@@ -4,6 +4,7 @@
 //!
 //! `AUTOBUS_SEED=… cargo test --test stress -- --nocapture` repeats the choices of a run;
 //! `AUTOBUS_STRESS_SECONDS` says how long it goes on, 10 s by default.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -229,7 +230,7 @@ fn run(seed: u64) {
         })
         .collect();
     // The rounds that stop in the middle refuse what comes later, and lose nothing of the rest.
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         bus.shutdown().unwrap();
     }
     for thread in threads {
@@ -280,5 +281,33 @@ fn answered(round: &Round, id: u64, promise: Promise<u64>) {
         Ok(answer) if answer == id => {}
         Err(ExecuteError::Closed) => {}
         other => round.wrong(format!("the call {id} has the answer {other:?}")),
+    }
+}
+
+#[test]
+fn an_event_that_is_accepted_while_the_bus_stops_is_heard_also_with_a_key_never_seen() {
+    for _ in 0..200 {
+        let bus = bus::builder().services(["plain", "held", "eager"]).state(Round::new(0));
+        let bus = bus.build().unwrap();
+        let heard = Arc::new(AtomicU64::new(0));
+        let counter = heard.clone();
+        bus.register_listener(("bus", "fresh.#"), move |_: u64| {
+            counter.fetch_add(1, Ordering::SeqCst);
+        })
+        .unwrap()
+        .keep();
+        let firing: Vec<_> = (0..2)
+            .map(|thread| {
+                let bus = (*bus).clone();
+                std::thread::spawn(move || {
+                    let fire = |id| bus.fire_event(&format!("fresh.{thread}.{id}"), id).wait();
+                    (0..u64::MAX).find(|id| fire(*id).is_err()).unwrap()
+                })
+            })
+            .collect();
+        bus.shutdown().unwrap();
+        let accepted: u64 = firing.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert_eq!(heard.load(Ordering::SeqCst), accepted);
+        assert_eq!(bus.stats().dead_letters, 0);
     }
 }

@@ -1,4 +1,5 @@
 //! Waiting inside of handlers: a service never starves, and never runs two handlers at once.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -54,7 +55,7 @@ fn a_thousand_nested_waits_through_two_services_finish() {
 fn too_many_waiting_handlers_are_a_typed_error() {
     let bus = start(&["nested"]);
     let error = nested::depth::on(&bus).execute(1_100).wait().unwrap_err();
-    assert!(error.to_string().contains("1,024 handlers wait"), "{error}");
+    assert!(error.to_string().contains("too many handlers wait"), "{error}");
     assert_eq!(nested::depth::on(&bus).execute(10).wait(), Ok(10));
 }
 
@@ -317,4 +318,81 @@ fn a_pending_exclusive_handler_does_not_stop_what_the_others_wait_for() {
         }
         assert_eq!(entered.wait(), Ok(round + 1));
     }
+}
+
+mod deep {
+    use super::*;
+
+    #[derive(Default)]
+    pub(crate) struct Deep;
+
+    #[service("deep")]
+    impl Deep {
+        #[command]
+        fn dive(&self, left: u32) -> Result<u32, String> {
+            if left == 0 {
+                return Ok(0);
+            }
+            Ok(1 + dive::execute(left - 1).wait().map_err(|error| error.to_string())?)
+        }
+
+        #[command]
+        fn ask(&self, id: u32) -> Result<u32, String> {
+            reply::execute(id).wait().map_err(|error| error.to_string())
+        }
+    }
+
+    #[command(service = "deep_helper")]
+    fn reply(id: u32) -> u32 {
+        id
+    }
+}
+
+#[test]
+fn a_service_with_state_that_calls_itself_too_deep_is_told_and_lives() {
+    let bus = start(&["deep"]);
+    assert_eq!(deep::dive::on(&bus).execute(100).wait(), Ok(100));
+    let error = deep::dive::on(&bus).execute(5_000).wait().unwrap_err().to_string();
+    assert!(error.contains("too many handlers wait"), "{error}");
+    assert_eq!(deep::dive::on(&bus).execute(100).wait(), Ok(100));
+}
+
+#[test]
+fn many_waiting_handlers_of_a_service_with_state_do_not_pile_up() {
+    let bus = start(&["deep", "deep_helper"]);
+    let asked: Vec<_> = (0..2_000).map(|id| deep::ask::on(&bus).execute(id)).collect();
+    for (id, promise) in (0..).zip(asked) {
+        assert_eq!(promise.wait(), Ok(id));
+    }
+}
+
+mod impatient {
+    use super::*;
+
+    pub(crate) struct Impatient;
+
+    #[service("impatient")]
+    impl Impatient {
+        #[init]
+        fn start() -> Result<Self, ExecuteError> {
+            ready::execute().wait().map(|()| Self)
+        }
+
+        #[command]
+        fn never(&self) {}
+    }
+
+    #[command(service = "impatient_helper")]
+    fn ready() {}
+}
+
+#[test]
+fn an_init_that_waits_for_a_service_which_has_not_started_is_a_deadlock_at_once() {
+    let services = ["impatient", "impatient_helper"];
+    let error = bus::builder().services(services).build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "service `impatient` did not start: waiting would never end: impatient waits for \
+         impatient_helper waits for the start of the bus waits for impatient"
+    );
 }

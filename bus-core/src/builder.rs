@@ -11,7 +11,7 @@ use crate::catalog::{Catalog, CommandEntry, ListenerEntry};
 use crate::clock::Clock;
 use crate::closure::{Closure, CommandFn, ListenerFn};
 use crate::dynamic::{Pattern, Planned};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Fault, Result};
 use crate::handler::{Handler, Needs, linked};
 use crate::lifecycle;
 use crate::runtime::Runtime;
@@ -32,6 +32,26 @@ pub const ENV_SERVICES: &str = "BUS_SERVICES";
 ///
 /// [`start`](Self::start) makes it the process's default bus and lets the environment override what
 /// was chosen here; [`build`](Self::build) does neither.
+///
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// use std::time::Duration;
+///
+/// let bus = bus::Builder::new() // `bus::builder()`
+///     .state("amqps://…".to_owned()) // handlers take it as `State<String>`
+///     .mailbox(64)
+///     .retry(2, &[Duration::from_millis(100), Duration::from_secs(1)])
+///     .command_timeout(Duration::from_secs(5))
+///     .shutdown_within(Duration::from_secs(10))
+///     .register_command("double", |number: u32| 2 * number)
+///     .build()?; // or `start()`, for the process's default bus
+/// let doubled: u32 = bus.execute_command("double", (4,)).wait()?;
+/// assert_eq!(doubled, 8);
+/// bus.shutdown()?;
+/// # Ok::<(), bus::Error>(())
+/// ```
 #[derive(Default)]
 #[must_use = "a builder does nothing before `start()` or `build()`"]
 pub struct Builder {
@@ -41,6 +61,7 @@ pub struct Builder {
     clock: Option<Clock>,
     defaults: Defaults,
     planned: Vec<Planned>,
+    faults: Vec<Fault>,
     replacements: Replacements,
 }
 
@@ -145,7 +166,6 @@ impl Builder {
     }
 
     fn build_with(self, testing: Option<Arc<Testing>>) -> Result<Running> {
-        check_transport(self.url.as_deref())?;
         let (catalog, report) = self.plan();
         for warning in report.warnings() {
             tracing::warn!("{warning}");
@@ -166,13 +186,12 @@ impl Builder {
         );
         shared.testing = testing;
         let bus = Bus(Arc::new(shared));
-        lifecycle::start(&bus)?;
-        // From here on the drop of the owner stops what was started.
-        let running = Running { bus };
+        // Closures hear what the first handler fires, so they are there before any runs.
         for planned in self.planned {
-            running.bus.register(planned)?.keep();
+            bus.register(planned)?.keep();
         }
-        Ok(running)
+        lifecycle::start(&bus)?;
+        Ok(Running { bus })
     }
 
     /// Starts the process's default bus. `BUS_URL` and `BUS_SERVICES` override the builder.
@@ -181,7 +200,7 @@ impl Builder {
     ///
     /// As [`build`](Self::build); `AlreadyStarted` if the process has a default bus.
     pub fn start(self) -> Result<Running> {
-        crate::global::start(|| self.with_env()?.build())
+        crate::global::start(|| self.with_env().build())
     }
 
     /// Starts the default bus, waits for SIGINT or SIGTERM, and shuts it down: a service's whole
@@ -199,22 +218,30 @@ impl Builder {
         bus.shutdown()
     }
 
-    fn with_env(mut self) -> Result<Self> {
-        if let Some(url) = env(ENV_URL)? {
-            self.url = Some(url);
+    /// Puts `BUS_URL` and `BUS_SERVICES` over what was chosen so far, as [`start`](Self::start) does.
+    pub fn with_env(mut self) -> Self {
+        match env(ENV_URL) {
+            Ok(url) => self.url = url.or(self.url),
+            Err(fault) => self.faults.push(fault),
         }
-        if let Some(services) = env(ENV_SERVICES)? {
-            let names = services.split(',').map(str::trim).filter(|name| !name.is_empty());
-            self.services = names.map(str::to_owned).collect();
+        match env(ENV_SERVICES) {
+            Ok(None) => {}
+            Ok(Some(services)) => {
+                let names = services.split(',').map(str::trim).filter(|name| !name.is_empty());
+                self.services = names.map(str::to_owned).collect();
+            }
+            Err(fault) => self.faults.push(fault),
         }
-        Ok(self)
+        self
     }
 
     fn plan(&self) -> (Catalog, Report) {
-        let mut faults = Vec::new();
+        let mut faults = self.faults.clone();
+        faults.extend(check_transport(self.url.as_deref()));
         let mut catalog = Catalog::new(linked(), &mut faults);
         verify::select(&mut catalog, &self.services, &mut faults);
         self.replacements.apply(&mut catalog, &mut faults);
+        verify::closures(&catalog, &self.planned, &mut faults);
         let report = verify::verify(&catalog, &self.states, faults);
         (catalog, report)
     }
@@ -227,36 +254,33 @@ impl std::fmt::Debug for Builder {
     }
 }
 
-fn env(variable: &str) -> Result<Option<String>> {
+fn env(variable: &str) -> Result<Option<String>, Fault> {
     match std::env::var(variable) {
         Ok(text) if text.trim().is_empty() => Ok(None),
         Ok(text) => Ok(Some(text)),
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(std::env::VarError::NotUnicode(_)) => {
-            Err(Error::new(ErrorKind::Config, format!("{variable} is not Unicode")))
+            Err(Fault::outside(ErrorKind::Config, format!("{variable} is not Unicode")))
         }
     }
 }
 
 /// Only the scheme appears in messages: the rest may hold a password.
-fn check_transport(url: Option<&str>) -> Result<()> {
-    let Some(url) = url else { return Ok(()) };
-    let Some((scheme, _)) = url.split_once(':') else {
+fn check_transport(url: Option<&str>) -> Option<Fault> {
+    let Some((scheme, _)) = url?.split_once(':') else {
         let text = "the transport is no URL; write `memory:`";
-        return Err(Error::new(ErrorKind::Config, text));
+        return Some(Fault::outside(ErrorKind::Config, text));
     };
-    match scheme {
-        "memory" => Ok(()),
-        scheme => {
-            let text =
-                format!("the transport `{scheme}` is not compiled in; this build has `memory`");
-            Err(Error::new(ErrorKind::Transport, text))
-        }
-    }
+    (scheme != "memory").then(|| {
+        let text = format!("the transport `{scheme}` is not compiled in; this build has `memory`");
+        Fault::outside(ErrorKind::Transport, text)
+    })
 }
 
 fn log(catalog: &Catalog) {
-    for (krate, [commands, listeners, services]) in &catalog.crates {
+    for (krate, registered) in &catalog.crates {
+        let (commands, listeners) = (registered.commands, registered.listeners);
+        let services = registered.services.len();
         tracing::info!(krate, commands, listeners, services, "linked");
     }
     for listener in &catalog.listeners {
@@ -396,5 +420,7 @@ mod tests {
         let error = builder.build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Transport);
         assert!(!format!("{error:?} {error}").contains("secret"), "{error}");
+        let error = Builder::new().transport("nonsense").build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
     }
 }

@@ -1,7 +1,6 @@
 //! The catalogue: everything that was linked, with its names resolved.
 //!
-//! This is the only place that knows how services and handlers get their names. Whether the result
-//! can run is decided in `verify`.
+//! `naming` gives the names; whether the result can run is decided in `verify`.
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -10,8 +9,9 @@ use crate::closure::Closure;
 use crate::command::CommandDescriptor;
 use crate::error::Fault;
 use crate::event::{EventDescriptor, ListenerDescriptor, Registration, Source};
-use crate::handler::{Handler, Link, Place, ServiceDescriptor, ServiceName, ServiceRef};
+use crate::handler::{Link, Place, ServiceDescriptor};
 use crate::name::DEFAULT_EXCHANGE;
+use crate::naming::Namer;
 use crate::router;
 
 /// What a program consists of: services, commands, listeners with their bindings, events.
@@ -22,7 +22,15 @@ pub struct Catalog {
     pub(crate) listeners: Vec<ListenerEntry>,
     pub(crate) events: Vec<&'static EventDescriptor>,
     pub(crate) links: Vec<&'static Link>,
-    pub(crate) crates: BTreeMap<&'static str, [usize; 3]>,
+    pub(crate) crates: BTreeMap<&'static str, Registered>,
+}
+
+/// What one crate has registered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Registered {
+    pub(crate) commands: usize,
+    pub(crate) listeners: usize,
+    pub(crate) services: BTreeSet<String>,
 }
 
 /// A service of the catalogue.
@@ -199,7 +207,10 @@ impl Catalog {
                 _ if twice => {}
                 Registration::Command(command) => commands.push(vec![command]),
                 Registration::Listener(listener) => listeners.push(*listener),
-                Registration::Event(event) => catalog.events.push(event),
+                Registration::Event(event) => {
+                    catalog.count(event.place);
+                    catalog.events.push(event);
+                }
                 Registration::Service(service) => services.push(*service),
                 Registration::ServiceName(name) => names.push(*name),
                 Registration::Link(link) => catalog.links.push(link),
@@ -210,7 +221,9 @@ impl Catalog {
         for descriptors in commands {
             let entry = names_of.command(descriptors);
             catalog.add_service(&entry.service, entry.descriptor().body.is_some());
-            catalog.count(entry.descriptor().handler.place, 0);
+            let count = catalog.count(entry.descriptor().handler.place);
+            count.commands += 1;
+            count.services.insert(entry.service.clone());
             catalog.commands.push(entry);
         }
         for listener in listeners {
@@ -232,8 +245,8 @@ impl Catalog {
     fn add_services(&mut self, services: &[&'static ServiceDescriptor], namer: &Namer) {
         for service in services {
             let name = namer.state(service);
+            self.count(service.place).services.insert(name.clone());
             self.services.entry(name).or_default().state = Some(service);
-            self.count(service.place, 2);
         }
     }
 
@@ -243,8 +256,8 @@ impl Catalog {
         }
     }
 
-    fn count(&mut self, place: Place, column: usize) {
-        self.crates.entry(place.krate()).or_default()[column] += 1;
+    fn count(&mut self, place: Place) -> &mut Registered {
+        self.crates.entry(place.krate()).or_default()
     }
 
     fn add_listener(
@@ -264,7 +277,9 @@ impl Catalog {
             Vec::new()
         });
         self.add_service(&service, true);
-        self.count(handler.place, 1);
+        let count = self.count(handler.place);
+        count.listeners += 1;
+        count.services.insert(service.clone());
         let replacement = None;
         self.listeners.push(ListenerEntry { name, service, descriptor, bindings, replacement });
     }
@@ -314,129 +329,6 @@ impl Registration {
             Self::Service(service) => (service.place, service.type_name),
             Self::ServiceName(name) => (name.place, name.name),
             Self::Link(link) => (link.place, link.krate),
-        }
-    }
-}
-
-/// Gives services and handlers their names.
-struct Namer {
-    names: Vec<&'static ServiceName>,
-}
-
-/// The service of a module.
-struct Named {
-    name: String,
-    /// Its handlers are named without it: the root of a crate, where nothing names the service.
-    bare: bool,
-    /// It is named by somebody, not by where it stands.
-    said: bool,
-}
-
-impl Namer {
-    fn new(mut names: Vec<&'static ServiceName>, faults: &mut Vec<Fault>) -> Self {
-        names.sort_by_key(|name| (name.place.module, name.place));
-        for pair in names.windows(2) {
-            if pair[0].place.module == pair[1].place.module && pair[0].name != pair[1].name {
-                let text = format!(
-                    "the module `{}` is named `{}` here and `{}` at {}; a module is one service",
-                    pair[1].place.module, pair[1].name, pair[0].name, pair[0].place
-                );
-                faults.push(Fault::at(pair[1].place, text));
-            }
-        }
-        Self { names }
-    }
-
-    fn module(&self, module: &'static str) -> Named {
-        let inside = |of: &str| {
-            module.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-        };
-        let said = self.names.iter().filter(|name| inside(name.place.module));
-        if let Some(nearest) = said.max_by_key(|name| name.place.module.len()) {
-            return Named { name: nearest.name.to_owned(), bare: false, said: true };
-        }
-        let mut path = module.split("::");
-        let krate = path.next().unwrap_or(module);
-        match path.next() {
-            Some(top) => Named { name: top.to_owned(), bare: false, said: false },
-            None => Named { name: krate.to_owned(), bare: true, said: false },
-        }
-    }
-
-    fn state(&self, service: &ServiceDescriptor) -> String {
-        if let Some(name) = service.name {
-            return name.to_owned();
-        }
-        let module = self.module(service.place.module);
-        if module.bare {
-            service.type_name.to_owned()
-        } else {
-            format!("{}.{}", module.name, service.type_name)
-        }
-    }
-
-    fn service(&self, handler: &Handler) -> Named {
-        match handler.service {
-            ServiceRef::Module => self.module(handler.place.module),
-            ServiceRef::Named(name) => Named { name: name.to_owned(), bare: false, said: true },
-            ServiceRef::State(service) => {
-                Named { name: self.state(service), bare: false, said: true }
-            }
-        }
-    }
-
-    fn command(&self, descriptors: Vec<&'static CommandDescriptor>) -> CommandEntry {
-        let descriptor = descriptors[0];
-        let service = self.service(&descriptor.handler).name;
-        let name = self.command_name(descriptor);
-        CommandEntry { name, service, descriptors, replacement: None }
-    }
-
-    fn command_name(&self, descriptor: &CommandDescriptor) -> String {
-        if let Some(contract) = descriptor.serves {
-            return self.command_name(contract());
-        }
-        if let Some(name) = descriptor.name {
-            return name.to_owned();
-        }
-        let service = self.service(&descriptor.handler);
-        if service.bare {
-            descriptor.handler.function.to_owned()
-        } else {
-            format!("{}.{}", service.name, descriptor.handler.function)
-        }
-    }
-
-    /// Modules of one name in two crates are one service only where both say so.
-    fn report_shared(&self, catalog: &Catalog, faults: &mut Vec<Fault>) {
-        let handlers = catalog
-            .commands
-            .iter()
-            .filter(|command| !command.is_contract())
-            .map(|command| &command.descriptor().handler)
-            .chain(catalog.listeners.iter().map(|listener| &listener.descriptor.handler));
-        let mut owners: BTreeMap<String, BTreeMap<&str, (bool, Place)>> = BTreeMap::new();
-        for handler in handlers {
-            if !matches!(handler.service, ServiceRef::Module) {
-                continue;
-            }
-            let service = self.service(handler);
-            let owner = owners.entry(service.name).or_default();
-            let entry = owner.entry(handler.place.krate()).or_insert((service.said, handler.place));
-            entry.0 &= service.said;
-        }
-        for (service, crates) in owners {
-            let unsaid = crates.iter().find(|(_, (said, _))| !said);
-            let (Some((krate, (_, place))), true) = (unsaid, crates.len() > 1) else {
-                continue;
-            };
-            let others: Vec<&str> = crates.keys().copied().filter(|other| other != krate).collect();
-            let text = format!(
-                "the service `{service}` of crate `{krate}` is also one of {}; say \
-                 `bus::service_name!(\"{service}\")` in each if they are one, else another name",
-                crate::name::list(others)
-            );
-            faults.push(Fault::at(*place, text));
         }
     }
 }

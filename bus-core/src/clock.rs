@@ -13,6 +13,36 @@ use std::time::{Duration, Instant, SystemTime};
 /// The clock of a bus; cheap to clone.
 ///
 /// Retries, timeouts and the time of events are read from it. [`Clock::system`] is the default.
+///
+/// # Examples
+///
+/// A listener's second attempt, an hour later, in no time:
+///
+/// ```
+/// # use autobus_core as bus;
+/// use std::time::Duration;
+///
+/// use bus::{Clock, Context};
+///
+/// let clock = Clock::manual();
+/// let hour = Duration::from_secs(3600);
+/// let bus = bus::Builder::new()
+///     .clock(clock.clone())
+///     .retry(1, &[hour])
+///     .register_listener("order_paid", |ctx: &Context| match ctx.attempt() {
+///         1 => Err("the bank is closed"),
+///         _ => Ok(()),
+///     })
+///     .build()?;
+///
+/// let handled = bus.fire_event("order_paid", 700).handled();
+/// bus.settle(); // the first attempt has failed
+/// assert_eq!(bus.stats().retrying, 1);
+/// clock.advance(hour);
+/// handled.wait()?.ok()?;
+/// bus.shutdown()?;
+/// # Ok::<(), bus::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Clock(Arc<Inner>);
 

@@ -12,8 +12,9 @@ use crate::binding::Code;
 use crate::codec::{self, PayloadCodec, decode_any};
 use crate::context::Context;
 use crate::dynamic::EncodedCall;
-use crate::error::{CodecError, ExecuteError};
+use crate::error::CodecError;
 use crate::event::PayloadDescriptor;
+use crate::execute_error::ExecuteError;
 use crate::failure::Failure;
 use crate::handler::{Body, HandlerResult};
 use crate::outcome::IntoOutcome;
@@ -36,9 +37,9 @@ pub trait CommandFn<M>: Send + Sync + 'static {
 
 /// A closure that can be a listener.
 ///
-/// It takes the payload, by value or by reference, or `&Context`, or both; it returns nothing,
-/// `Result<(), E>`, or, without `&Context`, a future of either. `M` tells the shapes apart and is
-/// always inferred.
+/// It takes the payload, by value or by reference (a text as `String`), or `&Context`, or both; it
+/// returns nothing, `Result<(), E>`, or, without `&Context`, a future of either. `M` tells the
+/// shapes apart and is always inferred.
 #[diagnostic::on_unimplemented(
     message = "this closure cannot be a listener",
     note = "a listener takes a payload that is a serde type, or `&Context`, or both, and returns \
@@ -331,16 +332,6 @@ where
 {
     fn into_closure(self) -> Closure {
         listener::<T>(move |ctx| self(&*ctx.payload::<T>()?, ctx).outcome())
-    }
-}
-
-impl<F, R> ListenerFn<Shape<str, Borrowing>> for F
-where
-    F: Fn(&str) -> R + Send + Sync + 'static,
-    R: IntoOutcome,
-{
-    fn into_closure(self) -> Closure {
-        listener::<String>(move |ctx| self(&ctx.payload::<String>()?).outcome())
     }
 }
 

@@ -18,6 +18,30 @@ use crate::waits::Invocation;
 /// What a handler can ask about the message that it handles.
 ///
 /// Take it as `ctx: &Context`, after the payload, in any order with `State<T>`.
+///
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// use bus::Context;
+///
+/// let bus = bus::Builder::new()
+///     .register_listener("order_paid", |cents: u32, ctx: &Context| {
+///         assert_eq!((ctx.exchange(), ctx.key(), ctx.attempt()), ("bus", "order_paid", 1));
+///         println!("{cents} cents, {}, {}", ctx.id(), ctx.idempotency_key());
+///         // It goes on the same bus, and knows what caused it.
+///         drop(ctx.bus().fire_event("receipt_wanted", cents));
+///     })
+///     .register_listener("receipt_wanted", |ctx: &Context| {
+///         assert_eq!(ctx.causation_id(), Some(ctx.correlation_id()));
+///     })
+///     .build()?;
+/// bus.fire_event("order_paid", 700).handled().wait()?.ok()?;
+/// bus.settle();
+/// assert_eq!(bus.stats().retrying, 0); // nothing has failed
+/// bus.shutdown()?;
+/// # Ok::<(), bus::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Context {
     bus: Bus,

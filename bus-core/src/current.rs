@@ -135,6 +135,11 @@ pub(crate) fn bus() -> Option<Bus> {
     with(|current| current.bus.clone())
 }
 
+/// The first message in the chain of the one whose handler this thread is running.
+pub(crate) fn correlation() -> Option<u64> {
+    with(|current| current.correlation)
+}
+
 /// Whether this thread is running a handler of `bus`.
 pub(crate) fn is_inside(bus: &Bus) -> bool {
     with(|current| current.bus.is(bus)).unwrap_or(false)

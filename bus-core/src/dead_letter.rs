@@ -13,6 +13,35 @@ use crate::failure::Failure;
 /// The dead letters of a bus.
 ///
 /// In memory they live as long as the bus.
+///
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// use std::sync::atomic::{AtomicBool, Ordering};
+///
+/// static IS_DOWN: AtomicBool = AtomicBool::new(true);
+///
+/// let bus = bus::Builder::new()
+///     .retry(0, &[])
+///     .register_listener("order_paid", |_cents: u32| {
+///         if IS_DOWN.load(Ordering::Relaxed) { Err("the bank is down") } else { Ok(()) }
+///     })
+///     .build()?;
+/// bus.fire_event("order_paid", 700).handled().wait()?;
+///
+/// let letters = bus.dead_letters().list()?;
+/// assert_eq!(letters.len(), 1);
+/// assert_eq!((letters[0].key(), letters[0].payload()), ("order_paid", "700"));
+/// assert_eq!(letters[0].reason().message(), "the bank is down");
+///
+/// IS_DOWN.store(false, Ordering::Relaxed);
+/// bus.dead_letters().replay(letters[0].id())?;
+/// bus.settle();
+/// assert!(bus.dead_letters().list()?.is_empty());
+/// bus.shutdown()?;
+/// # Ok::<(), bus::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
     bus: Bus,

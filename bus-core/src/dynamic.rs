@@ -13,11 +13,13 @@ use event_listener::{Event as Notify, EventListener};
 
 use crate::binding::{Binding, Counts, Policy};
 use crate::bus::Bus;
+use crate::catalog::Catalog;
 use crate::closure::{Closure, CommandFn, ListenerFn};
-use crate::error::{CodecError, Error, ErrorKind, ExecuteError, Result};
+use crate::error::{CodecError, Error, ErrorKind, Result};
 use crate::event::Topic;
+use crate::execute_error::ExecuteError;
 use crate::failure::Failure;
-use crate::handler::{Access, Options};
+use crate::handler::{Access, Options, Place};
 use crate::message::{CallFault, Caller, Head, Message, Payload};
 use crate::name;
 use crate::promise::{Reply, Slot};
@@ -40,6 +42,22 @@ pub(crate) struct Dynamic {
 /// A registration that was made at run time; dropping it takes it back.
 ///
 /// Deliveries that were accepted before are still handled.
+///
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// let bus = bus::Builder::new().build()?;
+/// let guard = bus.register_listener("tick", |count: u32| println!("{count}"))?;
+/// assert!(bus.fire_event("tick", 1).wait()?.routed);
+/// drop(guard);
+/// assert!(!bus.fire_event("tick", 2).wait()?.routed);
+///
+/// bus.register_listener("tick", |count: u32| println!("{count}"))?.keep();
+/// assert!(bus.fire_event("tick", 3).wait()?.routed);
+/// bus.shutdown()?;
+/// # Ok::<(), bus::Error>(())
+/// ```
 #[must_use = "dropping the guard takes the registration back"]
 pub struct Registration {
     bus: std::sync::Weak<crate::bus::Shared>,
@@ -135,6 +153,35 @@ pub(crate) enum Planned {
     Listener(Pattern, Closure),
 }
 
+pub(crate) fn served_already(name: &str, place: Option<Place>) -> String {
+    let mut text = format!("the command `{name}` is served already");
+    if let Some(place) = place {
+        let _ = write!(text, ", by {place}");
+    }
+    text
+}
+
+impl Pattern {
+    /// The exchanges that a closure is bound to.
+    pub(crate) fn exchanges(&self, catalog: &Catalog, closure: &Closure) -> Result<Vec<String>> {
+        name::check_pattern(&self.pattern)?;
+        if let Some(exchange) = &self.exchange {
+            name::check_name(exchange)?;
+            return Ok(vec![exchange.clone()]);
+        }
+        let type_id = closure.payload.as_ref().map(|payload| (payload.type_id)());
+        catalog.exchanges_of(&self.pattern, type_id).map_err(|known| {
+            let text = format!(
+                "the exchange of the pattern `{}` cannot be told; name it: `(exchange, pattern)`; \
+                 the exchanges are {}",
+                self.pattern,
+                name::list(known)
+            );
+            Error::new(ErrorKind::NotFound, text)
+        })
+    }
+}
+
 impl Bus {
     /// Serves a command with a closure, on the thread of the service `dynamic`.
     ///
@@ -144,19 +191,56 @@ impl Bus {
     /// # Errors
     ///
     /// `Name` for a name that is none; `Duplicate` if it is served already; `Closed` after shutdown.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// use bus::ExecuteError;
+    ///
+    /// let bus = bus::Builder::new().build()?;
+    /// let _add = bus.register_command("add", |a: u32, b: u32| a + b)?;
+    /// let _half = bus.register_command("half", |number: u32| async move {
+    ///     if number % 2 == 0 { Ok(number / 2) } else { Err("odd") }
+    /// })?;
+    ///
+    /// let sum: u32 = bus.execute_command("add", (2, 3)).wait()?;
+    /// assert_eq!(sum, 5);
+    /// match bus.execute_command::<_, u32>("half", (sum,)).wait() {
+    ///     Err(ExecuteError::Handler(failure)) => assert_eq!(failure.message(), "odd"),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// bus.shutdown()?;
+    /// # Ok::<(), bus::Error>(())
+    /// ```
     pub fn register_command<M>(&self, name: &str, f: impl CommandFn<M>) -> Result<Registration> {
         self.register(Planned::Command(name.to_owned(), f.into_closure()))
     }
 
     /// Listens with a closure, on the thread of the service `dynamic`.
     ///
-    /// It takes the payload, by value or by reference, or `&Context`, or both; it returns nothing,
-    /// `Result<(), E>`, or a future of either. Dropping the guard ends it.
+    /// It takes the payload, by value or by reference (a text as `String`), or `&Context`, or both;
+    /// it returns nothing, `Result<(), E>`, or a future of either. Dropping the guard ends it.
     ///
     /// # Errors
     ///
     /// `Name` for a pattern that is none; `NotFound` if no exchange can be told from it; `Closed`
     /// after shutdown.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// use bus::Context;
+    ///
+    /// let bus = bus::Builder::new().build()?;
+    /// let _one = bus.register_listener("user_registered", |name: String| println!("hello, {name}"))?;
+    /// let _all = bus.register_listener(("bus", "#"), |ctx: &Context| println!("{}", ctx.key()))?;
+    /// let outcomes = bus.fire_event("user_registered", "Alice").handled().wait()?;
+    /// assert_eq!(outcomes.len(), 2);
+    /// bus.shutdown()?;
+    /// # Ok::<(), bus::Error>(())
+    /// ```
     pub fn register_listener<M>(
         &self,
         pattern: impl Into<Pattern>,
@@ -189,11 +273,10 @@ impl Bus {
         let by_name = Some(ByName::Closure);
         let command = Arc::new(Command { name: name.into(), binding, by_name });
         if let Err(taken) = self.table_mut().serve(command.clone()) {
-            let mut text = format!("the command `{name}` is served already");
-            if let Some(place) = taken.binding.place {
-                let _ = write!(text, ", by {place}");
-            }
-            return Err(Error::new(ErrorKind::Duplicate, text));
+            return Err(Error::new(
+                ErrorKind::Duplicate,
+                served_already(name, taken.binding.place),
+            ));
         }
         Ok(Registered::Command(command))
     }
@@ -204,20 +287,7 @@ impl Bus {
         closure: Closure,
         service: &Arc<Service>,
     ) -> Result<Registered> {
-        name::check_pattern(&pattern.pattern)?;
-        let type_id = closure.payload.as_ref().map(|payload| (payload.type_id)());
-        let exchanges = match &pattern.exchange {
-            Some(exchange) => vec![exchange.clone()],
-            None => self.catalog().exchanges_of(&pattern.pattern, type_id).map_err(|known| {
-                let text = format!(
-                    "the exchange of the pattern `{}` cannot be told; name it: `(exchange, \
-                     pattern)`; the exchanges are {}",
-                    pattern.pattern,
-                    name::list(known)
-                );
-                Error::new(ErrorKind::NotFound, text)
-            })?,
-        };
+        let exchanges = pattern.exchanges(self.catalog(), &closure)?;
         let name = self.name_listener(&pattern.pattern);
         let binding = self.bind_closure(name.into(), closure, service);
         let keys: Vec<(String, String)> =
@@ -277,7 +347,10 @@ impl Bus {
             return Ok(service.clone());
         }
         let service = Arc::new(Service::new(SERVICE.into(), self.0.defaults.mailbox, None));
-        crate::lifecycle::start_one(self, &service)?;
+        // Before the bus is open, the service starts with the others.
+        if self.0.gate.is_open() {
+            crate::lifecycle::start_one(self, &service)?;
+        }
         table.services.push(service.clone());
         dynamic.service = Some(service.clone());
         Ok(service)

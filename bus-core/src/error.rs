@@ -1,9 +1,9 @@
 //! Errors that a user of the bus meets.
 //!
-//! [`Error`] is everything that is not the outcome of a command; [`ExecuteError`] is that.
+//! [`Error`] is everything that is not the outcome of a command;
+//! [`ExecuteError`](crate::ExecuteError) is that.
 
 use std::any::Any;
-use std::convert::Infallible;
 use std::fmt;
 
 use crate::handler::Place;
@@ -60,7 +60,7 @@ pub enum ErrorKind {
     Deadlock,
     /// So many handlers wait on their threads already that another must not.
     Exhausted,
-    /// A command failed; the error was an [`ExecuteError`].
+    /// A command failed; the error was an [`ExecuteError`](crate::ExecuteError).
     Execute,
 }
 
@@ -70,15 +70,27 @@ impl Error {
     }
 
     pub(crate) fn wiring(faults: Vec<Fault>) -> Self {
-        let mut message = match faults.len() {
-            1 => "the bus is wired wrongly".to_owned(),
-            n => format!("the bus is wired wrongly in {n} places"),
+        let kind = match faults.as_slice() {
+            [first, rest @ ..] if rest.iter().all(|fault| fault.kind == first.kind) => first.kind,
+            _ => ErrorKind::Wiring,
         };
-        for fault in &faults {
-            message.push_str("\n  ");
-            message.push_str(&fault.to_string());
+        let mut message = match faults.as_slice() {
+            [only] if kind != ErrorKind::Wiring => only.to_string(),
+            _ => {
+                let places = match faults.len() {
+                    1 => String::new(),
+                    n => format!(" in {n} places"),
+                };
+                format!("the bus is wired wrongly{places}")
+            }
+        };
+        if kind == ErrorKind::Wiring || faults.len() > 1 {
+            for fault in &faults {
+                message.push_str("\n  ");
+                message.push_str(&fault.to_string());
+            }
         }
-        Self { faults, ..Self::new(ErrorKind::Wiring, message) }
+        Self { faults, ..Self::new(kind, message) }
     }
 
     pub(crate) fn closed() -> Self {
@@ -115,7 +127,7 @@ impl Error {
         matches!(self.kind, ErrorKind::Full | ErrorKind::Timeout | ErrorKind::Transport)
     }
 
-    /// Every wiring fault, sorted by place; empty for any other kind.
+    /// Every fault of a bus that did not start, sorted by place; empty for any other error.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
     }
@@ -125,6 +137,32 @@ impl Error {
     /// # Errors
     ///
     /// Gives the error back if it carries no event of this type.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// # #[derive(Debug, PartialEq)]
+    /// struct Order(u64); // an event
+    /// # static SUBMIT: bus::private::EventDescriptor = bus::private::EventDescriptor {
+    /// #     place: bus::private::place!(),
+    /// #     exchange: "order",
+    /// #     key: "order.submit",
+    /// #     payload: bus::private::PayloadDescriptor::local::<Order>(),
+    /// #     upcasts: &[],
+    /// #     local: true,
+    /// # };
+    /// # impl bus::Event for Order {
+    /// #     const EVENT: bus::Topic<Self> = bus::Topic::new(&SUBMIT);
+    /// # }
+    ///
+    /// let bus = bus::Builder::new().build()?;
+    /// bus.shutdown()?;
+    /// let error = bus.fire(Order(7)).wait().unwrap_err();
+    /// assert_eq!(error.kind(), bus::ErrorKind::Closed);
+    /// assert_eq!(error.into_event::<Order>()?, Order(7));
+    /// # Ok::<(), bus::Error>(())
+    /// ```
     pub fn into_event<T: 'static>(mut self) -> Result<T, Self> {
         match self.event.take().map(Box::<dyn Any + Send + Sync>::downcast::<T>) {
             Some(Ok(event)) => Ok(*event),
@@ -168,40 +206,22 @@ impl From<crate::name::NameError> for Error {
     }
 }
 
-impl<E: fmt::Display> From<ExecuteError<E>> for Error {
-    fn from(error: ExecuteError<E>) -> Self {
-        let kind = match &error {
-            ExecuteError::Handler(_) | ExecuteError::Remote(_) | ExecuteError::Panicked => {
-                ErrorKind::Handler
-            }
-            ExecuteError::NotFound(_) => ErrorKind::NotFound,
-            ExecuteError::Timeout => ErrorKind::Timeout,
-            ExecuteError::NotStarted => ErrorKind::NotStarted,
-            ExecuteError::Closed => ErrorKind::Closed,
-            ExecuteError::Codec(_) => ErrorKind::Codec,
-            ExecuteError::Transport(_) => ErrorKind::Transport,
-            ExecuteError::Deadlock(_) => ErrorKind::Deadlock,
-            ExecuteError::Exhausted => ErrorKind::Exhausted,
-            ExecuteError::Cancelled | ExecuteError::Interrupted => ErrorKind::Execute,
-        };
-        Self::new(kind, error.to_string())
-    }
-}
-
 /// One fault in the wiring of a program: what is wrong, where, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     place: Option<Place>,
+    kind: ErrorKind,
     message: String,
 }
 
 impl Fault {
     pub(crate) fn at(place: Place, message: impl Into<String>) -> Self {
-        Self { place: Some(place), message: message.into() }
+        Self { place: Some(place), kind: ErrorKind::Wiring, message: message.into() }
     }
 
-    pub(crate) fn nowhere(message: impl Into<String>) -> Self {
-        Self { place: None, message: message.into() }
+    /// A fault of the builder or the environment.
+    pub(crate) fn outside(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { place: None, kind, message: message.into() }
     }
 
     /// The file as the compiler names it, and the line counted from 1; `None` for a fault of the
@@ -227,145 +247,6 @@ impl fmt::Display for Fault {
             Some(place) => write!(f, "{place}: {}", self.message),
             None => f.write_str(&self.message),
         }
-    }
-}
-
-/// Why a command has no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ExecuteError<E = Infallible> {
-    /// The handler ran and returned this error.
-    Handler(E),
-    /// The handler ran in another process and failed with an error that cannot travel as itself;
-    /// this is its text.
-    Remote(String),
-    /// Nobody serves this command.
-    NotFound(NotFound),
-    /// No answer within the command's timeout.
-    Timeout,
-    /// The handler panicked; the text of the panic is in the log of its process.
-    Panicked,
-    /// Waiting would have closed this cycle of services that hold their state.
-    Deadlock(Cycle),
-    /// It was cancelled.
-    Cancelled,
-    /// So many handlers wait on their threads already that another must not.
-    Exhausted,
-    /// The way back was lost: the command may or may not have run.
-    Interrupted,
-    /// No default bus was started.
-    NotStarted,
-    /// The bus is shutting down or was shut down.
-    Closed,
-    /// Arguments or answer could not be encoded or decoded.
-    Codec(CodecError),
-    /// The transport failed before the command was sent.
-    Transport(String),
-}
-
-impl<E> ExecuteError<E> {
-    /// Whether the command may have run, wholly or in part, although it has no answer.
-    pub fn outcome_unknown(&self) -> bool {
-        matches!(self, Self::Timeout | Self::Panicked | Self::Cancelled | Self::Interrupted)
-    }
-
-    /// The same error with the handler's own error converted.
-    pub fn map_handler<F>(self, convert: impl FnOnce(E) -> F) -> ExecuteError<F> {
-        self.read_handler(|error| Ok(convert(error)))
-    }
-
-    /// The same error with the handler's own error read; where that fails, its text remains.
-    pub(crate) fn read_handler<F>(
-        self,
-        read: impl FnOnce(E) -> Result<F, String>,
-    ) -> ExecuteError<F> {
-        match self {
-            Self::Handler(error) => match read(error) {
-                Ok(error) => ExecuteError::Handler(error),
-                Err(text) => ExecuteError::Remote(text),
-            },
-            Self::Remote(text) => ExecuteError::Remote(text),
-            Self::NotFound(name) => ExecuteError::NotFound(name),
-            Self::Timeout => ExecuteError::Timeout,
-            Self::Panicked => ExecuteError::Panicked,
-            Self::Deadlock(cycle) => ExecuteError::Deadlock(cycle),
-            Self::Cancelled => ExecuteError::Cancelled,
-            Self::Exhausted => ExecuteError::Exhausted,
-            Self::Interrupted => ExecuteError::Interrupted,
-            Self::NotStarted => ExecuteError::NotStarted,
-            Self::Closed => ExecuteError::Closed,
-            Self::Codec(error) => ExecuteError::Codec(error),
-            Self::Transport(text) => ExecuteError::Transport(text),
-        }
-    }
-}
-
-impl<E: fmt::Display> fmt::Display for ExecuteError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Handler(error) => error.fmt(f),
-            Self::Remote(text) | Self::Transport(text) => f.write_str(text),
-            Self::NotFound(name) => name.fmt(f),
-            Self::Timeout => f.write_str("the command did not answer in time"),
-            Self::Panicked => f.write_str("the command's handler panicked; its log has the text"),
-            Self::Deadlock(cycle) => cycle.fmt(f),
-            Self::Cancelled => f.write_str("the command was cancelled"),
-            Self::Exhausted => {
-                f.write_str("1,024 handlers wait on their threads already; await instead")
-            }
-            Self::Interrupted => f.write_str("the way back was lost; the command may have run"),
-            Self::NotStarted => f.write_str("no bus is started; call `bus::start()` first"),
-            Self::Closed => f.write_str("the bus is shut down and takes no new work"),
-            Self::Codec(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<E: fmt::Debug + fmt::Display> std::error::Error for ExecuteError<E> {}
-
-/// The name of a command that nobody serves, with the served ones that resemble it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotFound {
-    pub(crate) command: String,
-    pub(crate) near: Vec<String>,
-}
-
-impl NotFound {
-    /// The name that was asked for.
-    pub fn command(&self) -> &str {
-        &self.command
-    }
-
-    /// The served commands whose names resemble it most, best first.
-    pub fn near(&self) -> &[String] {
-        &self.near
-    }
-}
-
-impl fmt::Display for NotFound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nobody serves the command `{}`", self.command)?;
-        if !self.near.is_empty() {
-            write!(f, "; did you mean {}", crate::name::list(&self.near))?;
-        }
-        Ok(())
-    }
-}
-
-/// The services of a deadlock, in the order in which they wait for each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cycle(pub(crate) Vec<String>);
-
-impl Cycle {
-    /// The names, from the service that was about to wait.
-    pub fn services(&self) -> &[String] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Cycle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "waiting would never end: {}", self.0.join(" waits for "))
     }
 }
 

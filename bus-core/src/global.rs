@@ -5,8 +5,9 @@ use once_cell::sync::OnceCell;
 use crate::builder::Running;
 use crate::bus::Bus;
 use crate::call::Spec;
-use crate::error::{Error, ErrorKind, ExecuteError, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Topic};
+use crate::execute_error::ExecuteError;
 use crate::promise::Promise;
 use crate::receipt::Receipt;
 

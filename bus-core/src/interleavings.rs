@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use crate::error::ExecuteError;
+use crate::execute_error::ExecuteError;
 use crate::promise::Slot;
 use crate::service::{Mailbox, Turn};
 

@@ -74,10 +74,16 @@ pub(crate) fn start(bus: &Bus) -> Result<()> {
             break;
         }
     }
-    let Some(failure) = failure else {
-        bus.0.gate.set(OPEN);
-        return Ok(());
-    };
+    if failure.is_none() {
+        // Held, so that a service which is made from here on starts by itself.
+        let _dynamic = bus.0.dynamic.lock().unwrap_or_else(PoisonError::into_inner);
+        let late = bus.table().services.get(services.len()..).map(<[_]>::to_vec);
+        failure = late.into_iter().flatten().find_map(|service| start_one(bus, &service).err());
+        if failure.is_none() {
+            bus.0.gate.set(OPEN);
+        }
+    }
+    let Some(failure) = failure else { return Ok(()) };
     bus.table_mut().phase = Phase::Closed;
     bus.0.gate.set(FAILED);
     let deadline = later(Instant::now(), bus.0.defaults.shutdown);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::bus::Bus;
 use crate::clock::{Clock, Sleep, later};
-use crate::error::ExecuteError;
+use crate::execute_error::ExecuteError;
 use crate::sync::{Mutex, MutexGuard};
 use crate::testing::Drive;
 use crate::wait::{self, Note, Refusal};
@@ -23,6 +23,35 @@ use crate::waits::Target;
 /// # Cancel safety
 ///
 /// Dropping the promise while it is awaited loses the answer, never the command.
+///
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// use std::time::Duration;
+///
+/// use bus::{ExecuteError, Failure, Promise};
+///
+/// let bus = bus::Builder::new()
+///     .register_command("double", |number: u32| 2 * number)
+///     .register_command("half", |number: u32| {
+///         if number % 2 == 0 { Ok(number / 2) } else { Err("odd".to_owned()) }
+///     })
+///     .build()?;
+///
+/// // Waited for, with a limit of its own.
+/// let doubled: Promise<u32, Failure> = bus.execute_command("double", (4,));
+/// assert_eq!(doubled.wait_timeout(Duration::from_secs(5))?, 8);
+///
+/// // Awaited, in any executor.
+/// let halved: Promise<u32, Failure> = bus.execute_command("half", (7,));
+/// match futures_lite::future::block_on(halved) {
+///     Err(ExecuteError::Handler(failure)) => assert_eq!(failure.message(), "odd"),
+///     other => panic!("{other:?}"),
+/// }
+/// bus.shutdown()?;
+/// # Ok::<(), bus::Error>(())
+/// ```
 pub struct Promise<T, E = Infallible> {
     reply: Arc<dyn Reply<T, E>>,
     deadline: Option<(Clock, Instant)>,
@@ -111,7 +140,7 @@ impl<T, E> Promise<T, E> {
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
         if let Some((clock, deadline)) = &mut self.deadline {
-            *deadline = (*deadline).min(clock.now() + limit);
+            *deadline = (*deadline).min(clock.after(limit));
             self.sleep = None;
         }
         self
@@ -121,6 +150,21 @@ impl<T, E> Promise<T, E> {
     ///
     /// Best effort: an asynchronous handler without `&mut self` is dropped at its next await, any
     /// other sees `ctx.cancelled()`, one that has not started never does. Effects are not undone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// use bus::{ExecuteError, Failure, Promise};
+    ///
+    /// // It would never end.
+    /// let bus = bus::Builder::new().register_command("idle", || std::future::pending::<()>()).build()?;
+    /// let promise: Promise<(), Failure> = bus.execute_command("idle", ());
+    /// promise.cancel();
+    /// assert_eq!(promise.wait(), Err(ExecuteError::Cancelled));
+    /// bus.shutdown()?;
+    /// # Ok::<(), bus::Error>(())
+    /// ```
     pub fn cancel(&self) {
         self.reply.cancel();
     }

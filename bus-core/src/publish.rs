@@ -12,8 +12,9 @@ use crate::codec;
 use crate::current;
 use crate::delivery::Delivery;
 use crate::dynamic::EncodedCall;
-use crate::error::{CodecError, Error, ErrorKind, ExecuteError, Result};
+use crate::error::{CodecError, Error, ErrorKind, Result};
 use crate::event::{Event, EventDescriptor, Topic};
+use crate::execute_error::ExecuteError;
 use crate::failure::Failure;
 use crate::handler::Instance;
 use crate::message::{Encoded, Firing, Head, Message};
@@ -44,6 +45,12 @@ impl<E> std::fmt::Display for Full<E> {
 }
 
 impl<E> std::error::Error for Full<E> {}
+
+impl<E: Send + Sync + 'static> From<Full<E>> for Error {
+    fn from(full: Full<E>) -> Self {
+        Self::new(ErrorKind::Full, full.to_string()).with_event(full.0)
+    }
+}
 
 /// How full a mailbox may be for an event to be taken.
 #[derive(Clone, Copy)]
@@ -120,10 +127,6 @@ impl Sent {
 
 impl Bus {
     /// Fires the struct's first event, moving the payload. Never blocks.
-    ///
-    /// # Examples
-    ///
-    /// See the crate's documentation.
     pub fn fire<E: Event>(&self, event: E) -> Receipt {
         self.fire_as(E::EVENT, event)
     }
@@ -141,6 +144,43 @@ impl Bus {
     /// # Errors
     ///
     /// [`Full`] with the event. Any other refusal is the receipt's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// use std::sync::mpsc;
+    ///
+    /// struct Order(u64); // an event
+    /// # static SUBMIT: bus::private::EventDescriptor = bus::private::EventDescriptor {
+    /// #     place: bus::private::place!(),
+    /// #     exchange: "order",
+    /// #     key: "order.submit",
+    /// #     payload: bus::private::PayloadDescriptor::local::<Order>(),
+    /// #     upcasts: &[],
+    /// #     local: true,
+    /// # };
+    /// # impl bus::Event for Order {
+    /// #     const EVENT: bus::Topic<Self> = bus::Topic::new(&SUBMIT);
+    /// # }
+    ///
+    /// let (release, held) = mpsc::channel::<()>();
+    /// let held = std::sync::Mutex::new(held);
+    /// let bus = bus::Builder::new()
+    ///     .mailbox(1)
+    ///     .register_listener(("order", "#"), move |_: &bus::Context| {
+    ///         let _ = held.lock().map(|held| held.recv());
+    ///     })
+    ///     .build()?;
+    ///
+    /// let mut orders = (1..).map(Order);
+    /// let full = orders.by_ref().find_map(|order| bus.try_fire(order).err());
+    /// let refused = full.map(|full| full.0.0);
+    /// assert!(matches!(refused, Some(2 | 3)), "one waits, and one may be with the listener");
+    /// drop(release);
+    /// bus.shutdown()?;
+    /// # Ok::<(), bus::Error>(())
+    /// ```
     pub fn try_fire<E: Event>(&self, event: E) -> Result<Receipt, Full<E>> {
         match self.publish(E::EVENT.descriptor(), event, Limit::Bound) {
             Ok(receipt) => Ok(receipt),
@@ -152,6 +192,18 @@ impl Bus {
     /// Fires an event by name, on the exchange `bus`; the payload goes through the codec.
     ///
     /// A name that is no routing key and a payload that cannot be encoded fail the receipt.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// let bus = bus::Builder::new().build()?;
+    /// assert!(!bus.fire_event("user_registered", "Alice").wait()?.routed); // nobody listens
+    /// let error = bus.fire_event("user.*", "Alice").wait().unwrap_err();
+    /// assert_eq!(error.kind(), bus::ErrorKind::Name);
+    /// bus.shutdown()?;
+    /// # Ok::<(), bus::Error>(())
+    /// ```
     pub fn fire_event(&self, name: &str, payload: impl Serialize) -> Receipt {
         let checked = name::check_key(name).map_err(Error::from);
         let body = checked.and_then(|()| {
@@ -192,21 +244,18 @@ impl Bus {
         limit: Limit,
         message: impl FnOnce(Head, Arc<Route>, P) -> Arc<dyn Message>,
     ) -> Result<Receipt, (Error, P)> {
-        let mut table = self.table();
-        if !table.accepts(current::is_inside(self)) {
-            return Err((Error::closed(), payload));
-        }
-        let route = if let Some(route) = table.remembered(exchange, key) {
-            route.clone()
-        } else {
-            drop(table);
-            let route = self.table_mut().remember(exchange, key);
-            table = self.table();
-            // The bus may have stopped while nothing was held.
+        // Whether it is taken, by whom, and that it is enqueued, all under one hold of the table.
+        let (table, route) = loop {
+            let table = self.table();
             if !table.accepts(current::is_inside(self)) {
                 return Err((Error::closed(), payload));
             }
-            route
+            if let Some(route) = table.remembered(exchange, key) {
+                let route = route.clone();
+                break (table, route);
+            }
+            drop(table);
+            self.table_mut().remember(exchange, key);
         };
         let full = route.groups.iter().find(|to| !limit.allows(&to.service, to.targets.len()));
         if let Some(group) = full {

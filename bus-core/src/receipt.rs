@@ -9,7 +9,8 @@ use event_listener::EventListener;
 
 use crate::binding::Binding;
 use crate::bus::Bus;
-use crate::error::{Cycle, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::execute_error::Cycle;
 use crate::failure::Failure;
 use crate::handler::Access;
 use crate::message::Message;
@@ -26,6 +27,22 @@ use crate::waits::Target;
 /// # Cancel safety
 ///
 /// The event was enqueued before the receipt existed; dropping the receipt changes nothing.
+///
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// let bus = bus::Builder::new()
+///     .register_listener("user_registered", |name: String| println!("welcome, {name}"))
+///     .build()?;
+///
+/// let _ = bus.fire_event("user_registered", "Alice"); // fire and forget
+/// assert!(bus.fire_event("user_registered", "Bob").wait()?.routed); // accepted
+/// assert!(!bus.fire_event("user_left", "Carol").wait()?.routed); // accepted, and nobody listens
+/// bus.fire_event("user_registered", "Dave").handled().wait()?.ok()?; // every listener succeeded
+/// bus.shutdown()?;
+/// # Ok::<(), bus::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Receipt {
     state: State,
@@ -136,7 +153,7 @@ fn block<T>(
         Ok(output) => output.unwrap_or_else(|| Err(Error::closed())),
         Err(Refusal::Deadlock(cycle)) => Err(deadlock(&cycle)),
         Err(Refusal::Exhausted) => {
-            let text = "1,024 handlers wait on their threads already; await instead";
+            let text = "too many handlers wait on their threads already; await instead";
             Err(Error::new(ErrorKind::Exhausted, text))
         }
     }
@@ -181,6 +198,18 @@ pub struct Accepted {
 /// The outcomes of an event, once every listener's is known: await it or wait for it.
 ///
 /// A listener that is retried is not done before its last attempt.
+///
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// let bus = bus::Builder::new().register_listener("tick", |count: u32| println!("{count}")).build()?;
+/// let handled = bus.fire_event("tick", 3).handled();
+/// let outcomes = futures_lite::future::block_on(handled)?; // or `.wait()`, on any thread
+/// assert_eq!(outcomes.len(), 1);
+/// bus.shutdown()?;
+/// # Ok::<(), bus::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Handled {
     receipt: Receipt,
@@ -255,6 +284,32 @@ impl Future for Handled {
 }
 
 /// What each listener made of an event.
+///
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// use bus::{ErrorKind, Reason};
+///
+/// let bus = bus::Builder::new()
+///     .retry(0, &[])
+///     .register_listener("order_paid", |cents: u32| println!("{cents} are booked"))
+///     .register_listener("order_paid", |cents: u32| match cents {
+///         0 => Err("nothing was paid"),
+///         _ => Ok(()),
+///     })
+///     .build()?;
+///
+/// let outcomes = bus.fire_event("order_paid", 0).handled().wait()?;
+/// assert_eq!((outcomes.len(), outcomes.failed().count()), (2, 1));
+/// for outcome in outcomes.failed() {
+///     assert_eq!(outcome.failure().map(|failure| failure.reason()), Some(Reason::Error));
+///     println!("{outcome}"); // `dynamic.order_paid (2)`: nothing was paid
+/// }
+/// assert_eq!(outcomes.ok().unwrap_err().kind(), ErrorKind::Handler);
+/// bus.shutdown()?;
+/// # Ok::<(), bus::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcomes(Vec<Outcome>);
 

@@ -9,9 +9,22 @@ use std::sync::Arc;
 ///
 /// A handler takes it as a parameter. It derefs to `T`, and cloning it is cheap.
 ///
-/// ```ignore
-/// #[command]
-/// fn count(visits: State<Visits>) -> u64 { visits.total() }
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// use bus::State;
+///
+/// struct Prices {
+///     tea: u64,
+/// }
+///
+/// // As a command: `#[command] fn price(..)`.
+/// fn price(quantity: u64, prices: State<Prices>) -> u64 {
+///     quantity * prices.tea
+/// }
+///
+/// assert_eq!(price(2, State::new(Prices { tea: 450 })), 900);
 /// ```
 pub struct State<T>(Arc<T>);
 

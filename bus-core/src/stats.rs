@@ -84,6 +84,19 @@ pub struct Health {
 
 impl Bus {
     /// What the bus has counted since it started.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// let bus = bus::Builder::new().register_listener("tick", |_: u32| {}).build()?;
+    /// bus.fire_event("tick", 1).handled().wait()?;
+    /// let stats = bus.stats();
+    /// assert_eq!((stats.fired, stats.unrouted, stats.dead_letters), (1, 0, 0));
+    /// assert_eq!(stats.handlers[0].handled, 1);
+    /// bus.shutdown()?;
+    /// # Ok::<(), bus::Error>(())
+    /// ```
     pub fn stats(&self) -> Stats {
         let table = self.table();
         let mut services: Vec<ServiceStats> = table

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::binding::Binding;
 use crate::command::CommandDescriptor;
-use crate::error::NotFound;
+use crate::execute_error::NotFound;
 use crate::name;
 use crate::router::{Route, Router};
 use crate::service::Service;
@@ -95,16 +95,15 @@ impl Table {
     }
 
     /// Looks the listeners of a key up and remembers them.
-    pub(crate) fn remember(&mut self, exchange: &str, key: &str) -> Arc<Route> {
+    pub(crate) fn remember(&mut self, exchange: &str, key: &str) {
         if self.remembered >= REMEMBERED {
             self.forget();
         }
         let route = Arc::new(self.router.route(exchange, key));
         let keys = self.routes.entry(exchange.into()).or_default();
-        if keys.insert(key.into(), route.clone()).is_none() {
+        if keys.insert(key.into(), route).is_none() {
             self.remembered += 1;
         }
-        route
     }
 
     fn forget(&mut self) {

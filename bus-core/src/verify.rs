@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::catalog::Catalog;
-use crate::error::{Error, Fault, Result};
+use crate::dynamic::{self, Planned};
+use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::event::{EventDescriptor, ListenerDescriptor};
 use crate::handler::{Needs, Place};
 use crate::name::{self, DEFAULT_EXCHANGE, is_below, list};
@@ -12,6 +13,16 @@ use crate::state::States;
 use crate::upcast::Upcasts;
 
 /// What is wrong with the wiring of a program, and what may be.
+///
+/// # Examples
+///
+/// ```
+/// # use autobus_core as bus;
+/// let report = bus::Builder::new().services(["billing"]).verify();
+/// assert_eq!(report.faults().len(), 1); // there is no such service
+/// print!("{report}");
+/// assert_eq!(report.ok().unwrap_err().kind(), bus::ErrorKind::Wiring);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     faults: Vec<Fault>,
@@ -64,8 +75,35 @@ pub(crate) fn select(catalog: &mut Catalog, wanted: &[String], faults: &mut Vec<
                  it in `bus::link!(..)`",
                 list(catalog.services.keys())
             );
-            faults.push(Fault::nowhere(text));
+            faults.push(Fault::outside(ErrorKind::Wiring, text));
         }
+    }
+}
+
+/// What closures of the builder are named, and what they hear.
+pub(crate) fn closures(catalog: &Catalog, planned: &[Planned], faults: &mut Vec<Fault>) {
+    let mut names = HashSet::new();
+    for planned in planned {
+        let fault = match planned {
+            Planned::Command(name, _) => {
+                let taken = catalog.commands.iter().find(|command| {
+                    command.name == *name
+                        && !command.is_contract()
+                        && is_selected(catalog, &command.service)
+                });
+                let place = taken.map(|command| command.descriptor().handler.place);
+                match name::check_name(name) {
+                    Err(error) => Some((ErrorKind::Name, error.to_string())),
+                    Ok(()) if place.is_none() && names.insert(name) => None,
+                    Ok(()) => Some((ErrorKind::Duplicate, dynamic::served_already(name, place))),
+                }
+            }
+            Planned::Listener(pattern, closure) => {
+                let exchanges = pattern.exchanges(catalog, closure);
+                exchanges.err().map(|error| (error.kind(), error.to_string()))
+            }
+        };
+        faults.extend(fault.map(|(kind, text)| Fault::outside(kind, text)));
     }
 }
 

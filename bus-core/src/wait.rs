@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::bus::Bus;
 use crate::current;
-use crate::error::Cycle;
+use crate::execute_error::Cycle;
 use crate::park;
 use crate::service::stand;
 use crate::waits::{Target, Wait};
@@ -36,6 +36,9 @@ pub(crate) fn block<T>(
     };
     if let Poll::Ready(output) = park::once(&mut poll) {
         return Ok(Some(output));
+    }
+    if !stand::may_wait() {
+        return Err(Refusal::Exhausted);
     }
     let _note = Note::new(targets()).map_err(Refusal::Deadlock)?;
     let _blocked = Blocked::new(bus).ok_or(Refusal::Exhausted)?;
@@ -73,6 +76,12 @@ impl Note {
             let bus = current.bus();
             if !bus.0.has_state && bus.0.testing.is_none() {
                 return Ok(None);
+            }
+            // Nobody handles anything before every `#[init]` is done.
+            if let (false, Some(target)) = (bus.0.gate.is_open(), targets.first()) {
+                let (me, other) = (&current.service().name, &target.service.name);
+                let path = [me, other, "the start of the bus", me];
+                return Err(Cycle(path.map(str::to_owned).to_vec()));
             }
             let (me, service, below) = (current.invocation(), current.service(), current.below());
             let wait = bus.0.waits.begin(me, service, below, targets)?;

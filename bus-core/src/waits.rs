@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::error::Cycle;
+use crate::execute_error::Cycle;
 use crate::handler::Access;
 use crate::service::Service;
 

@@ -46,7 +46,7 @@ use proc_macro::TokenStream;
 /// `State<T>`, known by these names. The handle is as visible as the function, and at least in the
 /// whole crate.
 ///
-/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// ```rust,standalone_crate
 /// use bus::prelude::*;
 ///
 /// /// Greets somebody.
@@ -56,11 +56,17 @@ use proc_macro::TokenStream;
 /// }
 ///
 /// #[command("billing.invoice", timeout = "5s", retry = 3)]
-/// async fn invoice(order: u64, db: State<Db>) -> Result<Money, DbError> {
-///     db.invoice(order).await
+/// async fn invoice(order: u64, ctx: &Context) -> Result<String, String> {
+///     if order == 0 { Err("no order".to_owned()) } else { Ok(format!("{order} by {}", ctx.key())) }
 /// }
 ///
-/// let greeting = say_hello::execute("Alice").wait()?;
+/// fn main() -> bus::Result<()> {
+///     let bus = bus::start()?;
+///     assert_eq!(say_hello::execute("Alice").wait()?, "Hello, Alice!");
+///     assert_eq!(invoice::on(&bus).execute(7).wait()?, "7 by billing.invoice");
+///     invoice::dispatch(8).handled().wait()?.ok()?;
+///     bus.shutdown()
+/// }
 /// ```
 ///
 /// # Arguments
@@ -86,14 +92,24 @@ use proc_macro::TokenStream;
 /// A signature without a body declares a command that another process serves: the typed handle
 /// without the implementation. `serves` checks an implementation against it.
 ///
-/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// ```rust,standalone_crate
 /// pub mod contracts {
 ///     #[bus::command("billing.total")]
 ///     pub fn total(account: &str) -> u64;
 /// }
 ///
-/// #[bus::command(serves = contracts::total)]
-/// fn total(account: &str) -> u64 { .. }
+/// mod billing {
+///     #[bus::command(serves = crate::contracts::total)]
+///     fn total(account: &str) -> u64 {
+///         account.len() as u64
+///     }
+/// }
+///
+/// fn main() -> bus::Result<()> {
+///     let bus = bus::start()?;
+///     assert_eq!(contracts::total::execute("alice").wait()?, 5);
+///     bus.shutdown()
+/// }
 /// ```
 ///
 /// # What a signature may be
@@ -114,17 +130,40 @@ pub fn command(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// returns nothing, or a `Result<(), E>` whose error displays: an error is retried, and kept as a
 /// dead letter at last.
 ///
-/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// ```rust,standalone_crate
 /// use bus::prelude::*;
 ///
-/// #[listener]                      // every event whose payload is `Order`
-/// fn any(order: &Order) {}
+/// #[event(exchange = "order", key = "order.v1.submit")]
+/// #[derive(Debug)]
+/// struct Order {
+///     id: u64,
+/// }
 ///
-/// #[listener(Order::SUBMIT)]       // one event
-/// fn one(order: &Order) {}
+/// struct Db;
+///
+/// #[listener] // every event whose payload is `Order`
+/// fn any(order: &Order) {
+///     println!("{order:?}");
+/// }
+///
+/// #[listener(Order::SUBMIT)] // one event
+/// fn one(order: &Order) {
+///     println!("{}", order.id);
+/// }
 ///
 /// #[listener("order.*.submit", queue = "billing_order", retry = 5, concurrency = 8)]
-/// async fn billing(order: Order, ctx: &Context, db: State<Db>) -> Result<(), BillingError> { .. }
+/// async fn billing(order: Order, ctx: &Context, db: State<Db>) -> Result<(), String> {
+///     drop(db);
+///     if order.id == 0 { Err(format!("{}: no order", ctx.key())) } else { Ok(()) }
+/// }
+///
+/// fn main() -> bus::Result<()> {
+///     let bus = bus::builder().state(Db).start()?;
+///     let outcomes = Order { id: 7 }.submit().handled().wait()?;
+///     assert_eq!(outcomes.len(), 3);
+///     outcomes.ok()?;
+///     bus.shutdown()
+/// }
 /// ```
 ///
 /// A pattern is a binding of an AMQP 0-9-1 topic exchange: words, delimited by `.`, of which `*`
@@ -156,29 +195,46 @@ pub fn listener(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a struct or an enum an event, and derives what it needs: `Clone`, `Serialize` and
 /// `Deserialize`, less what a derive below it derives already.
 ///
-/// It stands above every `#[derive]`, as often as the type has events. Each event becomes a
-/// constant and a method of its name: `Order::SUBMIT`, `order.submit()`. The first one is
-/// `Order::EVENT` too, and `order.fire()` moves it.
+/// It stands above every `#[derive]`, as often as the type has events; those after the first may
+/// leave the exchange out. Each event becomes a constant and a method of its name: `Order::SUBMIT`,
+/// `order.submit()`. The first one is `Order::EVENT` too, and `order.fire()` moves it.
 ///
-/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// ```rust,standalone_crate
 /// use bus::prelude::*;
 ///
+/// #[event(exchange = "order", key = "order.v1.submit")]
+/// pub struct OrderV1;
+///
 /// #[event(exchange = "order", key = "order.v2.submit", upcasts(OrderV1))]
-/// #[event(exchange = "order", key = "order.v2.chargeback")]
+/// #[event(key = "order.v2.chargeback")]
 /// #[derive(Debug)]
 /// pub struct Order {
 ///     pub id: u64,
 /// }
 ///
-/// order.submit();
-/// order.chargeback();
+/// impl From<OrderV1> for Order {
+///     fn from(OrderV1: OrderV1) -> Self {
+///         Self { id: 0 }
+///     }
+/// }
+///
+/// fn main() -> bus::Result<()> {
+///     assert_eq!(Order::EVENT, Order::SUBMIT);
+///     assert_eq!(Order::CHARGEBACK.exchange(), "order");
+///     assert_eq!(Order::CHARGEBACK.key(), "order.v2.chargeback");
+///
+///     let bus = bus::start()?;
+///     bus.fire(OrderV1).wait()?;
+///     bus.fire_as(Order::CHARGEBACK, Order { id: 7 }).wait()?;
+///     bus.shutdown()
+/// }
 /// ```
 ///
 /// # Arguments
 ///
 /// | Argument | Meaning |
 /// |---|---|
-/// | `exchange = "name"` | the exchange that it is fired on |
+/// | `exchange = "name"` | the exchange that it is fired on; a further event of the type that names none takes that of the first |
 /// | `key = "order.v1.submit"` | the routing key: words, delimited by `.`, without wildcards, at most 255 bytes |
 /// | `name = "submit"` | what it is called in code; else the last word of its key |
 /// | `upcasts(OrderV1)` | older types that become this one, each by `impl From<OrderV1> for Order` |
@@ -194,15 +250,18 @@ pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Its events are named by the helper `#[event(..)]` below it, with the arguments of
 /// [`#[event]`](macro@event).
 ///
-/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// ```
 /// use bus::prelude::*;
+/// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Debug, Clone, Serialize, Deserialize, Event)]
-/// #[event(exchange = "order", key = "order.v2.submit", upcasts(OrderV1))]
-/// #[event(exchange = "order", key = "order.v2.chargeback")]
+/// #[event(exchange = "order", key = "order.v2.submit")]
+/// #[event(key = "order.v2.chargeback")]
 /// pub struct Order {
 ///     pub id: u64,
 /// }
+///
+/// assert_eq!(Order::CHARGEBACK.exchange(), "order");
 /// ```
 #[proc_macro_derive(Event, attributes(event))]
 pub fn derive_event(item: TokenStream) -> TokenStream {
@@ -215,12 +274,16 @@ pub fn derive_event(item: TokenStream) -> TokenStream {
 /// Serde is taken from the bus, so that a crate needs nothing else in its manifest. The only
 /// argument is `crate = path`, where the bus is not at `::bus`.
 ///
-/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// ```
 /// #[bus::payload]
+/// #[derive(Debug, PartialEq)]
 /// pub struct OrderLine {
 ///     pub id: u32,
 ///     pub quantity: u32,
 /// }
+///
+/// let line = OrderLine { id: 1, quantity: 2 };
+/// assert_eq!(line.clone(), line);
 /// ```
 #[proc_macro_attribute]
 pub fn payload(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -233,25 +296,52 @@ pub fn payload(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// `&mut self` excludes every other handler of the service, across awaits too. There is one block
 /// for a type.
 ///
-/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// ```rust,standalone_crate
 /// use bus::prelude::*;
+///
+/// struct Ledger {
+///     name: String,
+///     cents: i64,
+/// }
+///
+/// #[event(exchange = "order", key = "order.submit")]
+/// struct Order {
+///     cents: i64,
+/// }
 ///
 /// #[service]
 /// impl Ledger {
 ///     #[init]
-///     fn open(db: State<Db>) -> Result<Self, DbError> { .. }
+///     fn open(name: State<String>) -> Result<Self, String> {
+///         if name.is_empty() {
+///             return Err("a ledger needs a name".to_owned());
+///         }
+///         Ok(Self { name: name.to_string(), cents: 0 })
+///     }
 ///
 ///     #[command]
-///     fn balance(&self, account: &str) -> Money { .. }
+///     fn balance(&self) -> i64 {
+///         self.cents
+///     }
 ///
-///     #[listener("order.*.submit")]
-///     async fn book(&mut self, order: &Order) -> Result<(), LedgerError> { .. }
+///     #[listener("order.*")]
+///     async fn book(&mut self, order: &Order) -> Result<(), String> {
+///         self.cents = self.cents.checked_add(order.cents).ok_or("too much")?;
+///         Ok(())
+///     }
 ///
 ///     #[shutdown]
-///     fn close(&mut self) { .. }
+///     fn close(&mut self) {
+///         println!("{}: {}", self.name, self.cents);
+///     }
 /// }
 ///
-/// let money = balance::execute("alice").await?;
+/// fn main() -> bus::Result<()> {
+///     let bus = bus::builder().state("main".to_owned()).start()?;
+///     Order { cents: 700 }.submit().handled().wait()?.ok()?;
+///     assert_eq!(balance::execute().wait()?, 700);
+///     bus.shutdown()
+/// }
 /// ```
 ///
 /// # Arguments
@@ -279,8 +369,8 @@ pub fn service(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// A crate that nothing names is not linked, and its handlers vanish without a word.
 ///
-/// ```ignore (it expands to paths of autobus, which depends on this crate)
-/// bus::link!(billing, logistic);
+/// ```
+/// bus::link!(std); // in earnest: `bus::link!(billing, logistic)`
 /// ```
 #[proc_macro]
 pub fn link(crates: TokenStream) -> TokenStream {
@@ -292,9 +382,23 @@ pub fn link(crates: TokenStream) -> TokenStream {
 /// Where nothing does, each top-level module of a crate is a service, and so is the crate's root,
 /// named as the crate.
 ///
-/// ```ignore (it expands to paths of autobus, which depends on this crate)
+/// ```rust,standalone_crate
 /// mod billing {
-///     bus::service_name!("billing");
+///     bus::service_name!("invoices");
+///
+///     pub mod paid {
+///         #[bus::command]
+///         pub fn total() -> u64 {
+///             7
+///         }
+///     }
+/// }
+///
+/// fn main() -> bus::Result<()> {
+///     let bus = bus::start()?;
+///     let total: u64 = bus.execute_command("invoices.total", ()).wait()?;
+///     assert_eq!(total, billing::paid::total());
+///     bus.shutdown()
 /// }
 /// ```
 #[proc_macro]

@@ -33,6 +33,8 @@ pub(super) struct Holders<'a> {
     pub(super) access: &'a [(Invocation, Access)],
     /// All of them wait, perhaps for something further back in the line.
     pub(super) all_wait: bool,
+    /// Only what belongs to this chain of messages may start.
+    pub(super) chain: Option<u64>,
 }
 
 impl Backlog {
@@ -78,17 +80,21 @@ impl Backlog {
 
     /// As [`next`](Self::next), of a service with state: nobody shares it with `&mut self`.
     pub(super) fn next_with(&mut self, holders: &Holders<'_>) -> Option<Delivery> {
+        let wanted = |delivery: &Delivery| {
+            let correlation = delivery.message.head().correlation;
+            holders.chain.is_none_or(|chain| chain == correlation)
+                && may_start(delivery.binding.access, holders.access)
+        };
         let first = self.next()?;
-        if may_start(first.binding.access, holders.access) {
+        if wanted(&first) {
             return Some(first);
         }
         self.queue.push_front(first);
         if !holders.all_wait {
             return None;
         }
-        let index = self.queue.iter().position(|delivery| {
-            may_start(delivery.binding.access, holders.access) && self.has_lane(delivery)
-        })?;
+        let fits = |delivery: &Delivery| wanted(delivery) && self.has_lane(delivery);
+        let index = self.queue.iter().position(fits)?;
         self.queue.remove(index)
     }
 

@@ -45,6 +45,14 @@ impl Drop for Standing {
     }
 }
 
+/// Whether a handler may wait on this thread; not on top of too many that wait already.
+pub(crate) fn may_wait() -> bool {
+    STAND.with_borrow(|stand| match stand {
+        Some(Stand::Home(worker)) => worker.may_wait(),
+        Some(Stand::Substitute(_)) | None => true,
+    })
+}
+
 /// Blocks until `poll` is ready, while the service of this thread goes on; `None` once the deadline
 /// has passed.
 pub(crate) fn wait<T>(

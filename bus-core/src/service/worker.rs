@@ -28,12 +28,22 @@ use super::{Entry, Service, Started, stand, substitute, unharmed};
 use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::context::Context;
-use crate::current::Current;
+use crate::current::{self, Current};
 use crate::delivery::{Before, Delivery};
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, Reason};
 use crate::handler::{Access, HandlerResult, Instance, OnPanic};
 use crate::park;
+
+/// How many handlers may wait on the stack of a service with state before only those run on top that
+/// they themselves have asked for.
+const NESTED: usize = 16;
+
+/// How many handlers may wait on the stack of a service with state.
+const NESTED_MOST: usize = 128;
+
+/// The stack of a service with state, in bytes; the system provides what is used of it.
+const STACK: usize = 16 << 20;
 
 /// How many synchronous deliveries run before asynchronous ones get their turn.
 const FAIRNESS: usize = 32;
@@ -50,17 +60,19 @@ pub(crate) fn spawn(
     ready: Sender<Result<(), Error>>,
 ) -> Result<(), Error> {
     let (bus, shared) = (bus.clone(), service.clone());
+    let mut thread = std::thread::Builder::new().name(service.name.to_string());
+    if service.state.is_some() {
+        thread = thread.stack_size(STACK);
+    }
     let awake = bus.awake();
-    let handle = std::thread::Builder::new()
-        .name(service.name.to_string())
-        .spawn(move || {
-            awake.iter().for_each(park::count);
-            serve(bus, &shared, &ready);
-        })
-        .map_err(|error| {
-            let text = format!("the thread of service `{}` cannot be started", service.name);
-            Error::new(ErrorKind::Init, text).with_source(error)
-        })?;
+    let body = move || {
+        awake.iter().for_each(park::count);
+        serve(bus, &shared, &ready);
+    };
+    let handle = thread.spawn(body).map_err(|error| {
+        let text = format!("the thread of service `{}` cannot be started", service.name);
+        Error::new(ErrorKind::Init, text).with_source(error)
+    })?;
     service.keep_thread(handle);
     Ok(())
 }
@@ -79,13 +91,12 @@ fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
         changed: Event::new(),
         has_turn: Cell::new(true),
         serves: Cell::new(false),
+        nested: Cell::new(0),
         waited: Cell::new(false),
     });
     let _standing = stand::home(&worker);
     service.turn.acquire();
     worker.drive(worker.clone().live(ready));
-    // Tasks hold the worker and the worker holds them.
-    worker.tasks.clear();
     service.turn.release();
 }
 
@@ -103,6 +114,8 @@ pub(super) struct Worker {
     has_turn: Cell<bool>,
     /// The gate is open: handlers run.
     serves: Cell<bool>,
+    /// Handlers that wait on this thread's stack.
+    nested: Cell<usize>,
     /// A handler waited on this thread, which may have used up a wake-up that was for others.
     waited: Cell<bool>,
 }
@@ -175,6 +188,8 @@ impl Worker {
             self.serves.set(true);
             self.run().await;
         }
+        // What a missed deadline leaves of them would still hold the state.
+        self.tasks.clear();
         self.tear_down().await;
     }
 
@@ -239,13 +254,21 @@ impl Worker {
         if self.service.state.is_none() {
             return self.service.backlog().next();
         }
-        if self.broken.get() && !self.service.backlog().is_empty() {
-            self.rebuild();
-            return None;
-        }
         let holders = self.service.holders();
         let all_wait = holders.iter().all(|(holder, _)| self.bus.0.waits.is_waiting(*holder));
-        self.service.backlog().next_with(&Holders { access: &holders, all_wait })
+        if self.broken.get() && !self.service.backlog().is_empty() {
+            if holders.is_empty() {
+                self.rebuild();
+            } else if all_wait {
+                self.fail_first(&Failure::internal(
+                    "a panic left the state broken, and handlers that hold it wait for this one",
+                ));
+            }
+            return None;
+        }
+        // Deep in the stack, only what those below have asked for may come on top of them.
+        let chain = (self.nested.get() >= NESTED).then(current::correlation).flatten();
+        self.service.backlog().next_with(&Holders { access: &holders, all_wait, chain })
     }
 
     fn next_own(&self) -> Option<Delivery> {
@@ -281,9 +304,12 @@ impl Worker {
         self.tasks.spawn(async move {
             // Each of these gives back what it stands for, also if something below panics.
             let (_place, _started) = (place, started);
-            let result = caught(this.run_async(&delivery)).await;
-            drop(hold);
-            this.conclude(delivery, result);
+            let running = Running { worker: this.clone(), delivery: Some(delivery), hold };
+            let result = match &running.delivery {
+                Some(delivery) => caught(this.run_async(delivery)).await,
+                None => Ok(()),
+            };
+            running.conclude(result);
         });
     }
 
@@ -354,9 +380,6 @@ impl Worker {
     fn rebuild(self: &Rc<Self>) {
         let ctx = Context::of_service(self.bus.clone(), self.service.clone());
         let me = ctx.invocation();
-        if !self.service.holders().is_empty() {
-            return;
-        }
         self.service.lock_holders().push((me, Access::Exclusive));
         let place = Place::of_nobody(self);
         let this = self.clone();
@@ -367,13 +390,19 @@ impl Worker {
             let made = this.make_state(ctx).await;
             this.service.lock_holders().retain(|(holder, _)| *holder != me);
             if let Err(failure) = made {
-                let first = this.service.backlog().next();
-                if let Some(delivery) = first {
-                    let _started = Started::new(&this.service);
-                    this.conclude(delivery, Err(Failure::unavailable(&failure)));
-                }
+                this.fail_first(&Failure::unavailable(&failure));
             }
         });
+    }
+
+    /// Fails the delivery that is first in line.
+    fn fail_first(&self, failure: &Failure) {
+        let first = self.service.backlog().next();
+        if let Some(delivery) = first {
+            let _started = Started::new(&self.service);
+            self.conclude(delivery, Err(failure.clone()));
+        }
+        self.change();
     }
 
     async fn tear_down(&self) {
@@ -393,6 +422,11 @@ impl Worker {
         }
     }
 
+    /// Whether another handler may wait on this thread.
+    pub(super) fn may_wait(&self) -> bool {
+        self.nested.get() < NESTED_MOST
+    }
+
     /// Waits in the middle of a handler, while the service goes on.
     pub(super) fn wait<T>(
         self: &Rc<Self>,
@@ -404,7 +438,10 @@ impl Worker {
             return park::until(deadline, poll);
         }
         if self.service.state.is_some() {
-            return self.wait_with_state(deadline, poll);
+            self.nested.set(self.nested.get() + 1);
+            let output = self.wait_with_state(deadline, poll);
+            self.nested.set(self.nested.get() - 1);
+            return output;
         }
         let rest = self.service.backlog().take().into_iter().map(Entry::One).collect();
         if self.service.mailbox.step_aside(rest) {
@@ -472,6 +509,31 @@ async fn caught<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T
     done.unwrap_or_else(|panic| Err(Failure::panic(panic)))
 }
 
+/// An asynchronous delivery that runs. If it is dropped instead, after a shutdown's deadline, whoever
+/// waits for it is told.
+struct Running {
+    worker: Rc<Worker>,
+    delivery: Option<Delivery>,
+    hold: Hold,
+}
+
+impl Running {
+    fn conclude(mut self, result: HandlerResult) {
+        self.hold.let_go();
+        if let Some(delivery) = self.delivery.take() {
+            self.worker.conclude(delivery, result);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(delivery) = self.delivery.take() {
+            unharmed(&self.worker.service, || self.worker.bus.refuse(Entry::One(delivery)));
+        }
+    }
+}
+
 /// The place of a task among those that run, and in its lane; free again when dropped.
 struct Place(Rc<Worker>, Option<Arc<Binding>>);
 
@@ -515,11 +577,17 @@ impl Hold {
     }
 }
 
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if let Some((worker, me)) = &self.0 {
-            worker.service.lock_holders().retain(|(holder, _)| holder != me);
+impl Hold {
+    fn let_go(&mut self) {
+        if let Some((worker, me)) = self.0.take() {
+            worker.service.lock_holders().retain(|(holder, _)| *holder != me);
             worker.change();
         }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }

@@ -7,7 +7,7 @@ use super::names::{self, Handlers};
 use crate::catalog::Catalog;
 use crate::closure::Closure;
 use crate::command::CommandDescriptor;
-use crate::error::Fault;
+use crate::error::{ErrorKind, Fault};
 use crate::name::{is_below, list};
 
 /// What a test bus runs in the place of what was linked.
@@ -46,20 +46,20 @@ impl Replacements {
                 let text = format!(
                     "there is no service `{unwanted}` to leave out; the services are {services}"
                 );
-                faults.push(Fault::nowhere(text));
+                faults.push(missing(text));
             }
         }
         let mut services = BTreeSet::new();
         for (command, closure) in &self.commands {
             match replace_command(catalog, command, closure) {
                 Ok(service) => drop(services.insert(service)),
-                Err(text) => faults.push(Fault::nowhere(text)),
+                Err(fault) => faults.push(fault),
             }
         }
         for (listener, closure) in &self.listeners {
             match replace_listener(catalog, listener, closure) {
                 Ok(service) => drop(services.insert(service)),
-                Err(text) => faults.push(Fault::nowhere(text)),
+                Err(fault) => faults.push(fault),
             }
         }
         for service in services {
@@ -68,11 +68,15 @@ impl Replacements {
     }
 }
 
+fn missing(text: String) -> Fault {
+    Fault::outside(ErrorKind::NotFound, text)
+}
+
 fn replace_command(
     catalog: &mut Catalog,
     command: &Command,
     closure: &Closure,
-) -> Result<String, String> {
+) -> Result<String, Fault> {
     let name: Arc<str> = match command {
         Command::Handle(descriptor) => {
             let mut entries = catalog.commands.iter();
@@ -81,13 +85,13 @@ fn replace_command(
             });
             let function = descriptor.handler.function;
             entry.map(|entry| entry.name.as_str().into()).ok_or_else(|| {
-                format!("the command `{function}` is not linked, so nothing can take its place")
+                missing(format!("the command `{function}` is not linked, so nothing replaces it"))
             })?
         }
         Command::Named(wanted) => {
             let mut known = Handlers::default();
             catalog.commands.iter().for_each(|entry| known.add_command(entry));
-            known.find(wanted).map_err(|near| names::unknown("command", wanted, &near))?
+            known.find(wanted).map_err(|near| missing(names::unknown("command", wanted, &near)))?
         }
     };
     // A contract is served in the place of its implementation, if that is linked.
@@ -97,9 +101,10 @@ fn replace_command(
     let mut service = String::new();
     for entry in catalog.commands.iter_mut().filter(served) {
         if entry.descriptor().wire.is_none() {
-            return Err(format!(
+            let text = format!(
                 "the command `{name}` is local: its arguments have no codec, which a closure needs"
-            ));
+            );
+            return Err(Fault::outside(ErrorKind::Unsupported, text));
         }
         if is_implemented && entry.is_contract() {
             continue;
@@ -114,10 +119,11 @@ fn replace_listener(
     catalog: &mut Catalog,
     wanted: &str,
     closure: &Closure,
-) -> Result<String, String> {
+) -> Result<String, Fault> {
     let mut known = Handlers::default();
     catalog.listeners.iter().for_each(|entry| known.add_listener(entry));
-    let name = known.find(wanted).map_err(|near| names::unknown("listener", wanted, &near))?;
+    let name =
+        known.find(wanted).map_err(|near| missing(names::unknown("listener", wanted, &near)))?;
     let mut service = String::new();
     for entry in catalog.listeners.iter_mut().filter(|entry| *entry.name == *name) {
         entry.replacement = Some(closure.clone());

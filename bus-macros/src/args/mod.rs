@@ -128,7 +128,7 @@ pub(crate) fn describe(expr: &Expr) -> String {
 
 /// Declares the arguments that one macro knows.
 ///
-/// ```ignore (it stands for a macro call inside of this crate)
+/// ```text
 /// arguments! {
 ///     /// What `#[listener(..)]` may say.
 ///     pub(crate) struct Arguments {

@@ -82,7 +82,7 @@ impl Function {
         }
     }
 
-    /// The function as the user wrote it, with leave for the two lints that object to a signature
+    /// The function as the user wrote it, with leave for the lints that object to a signature
     /// which the bus prescribes.
     pub(crate) fn emit(&self) -> TokenStream {
         let Self { attrs, vis, sig, body } = self;
@@ -94,12 +94,13 @@ impl Function {
     }
 }
 
-/// Leave for the two lints that object to a signature which the bus prescribes.
+/// Leave for the lints that object to a signature which the bus prescribes.
 pub(crate) fn lints() -> Attribute {
     parse_quote! {
         #[allow(
             clippy::needless_pass_by_value,
             clippy::unused_async,
+            clippy::unused_self,
             reason = "the bus prescribes this signature"
         )]
     }
