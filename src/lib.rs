@@ -377,6 +377,8 @@
 //! By default there is none: the bus needs no async runtime, and its promises and receipts are
 //! awaited in any.
 
+pub mod testing;
+
 pub use autobus_core::{
     Accepted, Builder, Bus, Catalog, Clock, CodecError, CommandEntry, CommandFn, Context, Contract,
     Cycle, DeadLetter, DeadLetters, ENV_SERVICES, ENV_URL, Error, ErrorKind, Event, ExecuteError,

@@ -1,4 +1,5 @@
 //! Layers surround every attempt to handle something: in order, with a say, and alone in their faults.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 #[allow(dead_code, reason = "this example takes no arguments and no input")]
 #[path = "examples/run.rs"]

@@ -9,17 +9,17 @@ use crate::binding::{Binding, Code, Counts, Defaults, Policy};
 use crate::bus::{Bus, Shared};
 use crate::catalog::{Catalog, CommandEntry, ListenerEntry};
 use crate::clock::Clock;
-use crate::closure::{CommandFn, ListenerFn};
+use crate::closure::{Closure, CommandFn, ListenerFn};
 use crate::dynamic::{Pattern, Planned};
 use crate::error::{ErrorKind, Fault, Result};
-use crate::event::PayloadDescriptor;
-use crate::handler::{Body, Handler, Needs, linked};
+use crate::handler::{Handler, Needs, linked};
 use crate::layer::{Layer, Layers};
 use crate::lifecycle;
 use crate::runtime::Runtime;
 use crate::service::Service;
 use crate::state::States;
 use crate::table::{ByName, Command, Table};
+use crate::testing::{Replacements, Testing};
 use crate::upcast::Upcasts;
 use crate::verify::{self, Report};
 
@@ -64,6 +64,7 @@ pub struct Builder {
     layers: Layers,
     planned: Vec<Planned>,
     faults: Vec<Fault>,
+    replacements: Replacements,
 }
 
 impl Builder {
@@ -157,6 +158,23 @@ impl Builder {
     /// `Wiring` with every fault; `Init` if a service does not start; `Transport` for a transport
     /// that is not compiled in.
     pub fn build(self) -> Result<Running> {
+        self.build_with(None)
+    }
+
+    /// What stands in for handlers on a test bus.
+    pub(crate) fn with_replacements(mut self, replacements: Replacements) -> Self {
+        self.replacements = replacements;
+        self
+    }
+
+    /// Starts a test bus: in memory and in virtual time, whatever was chosen here.
+    pub(crate) fn build_test(mut self, testing: Arc<Testing>) -> Result<(Running, Arc<Testing>)> {
+        self.url = None;
+        self.clock = Some(Clock::manual());
+        Ok((self.build_with(Some(testing.clone()))?, testing))
+    }
+
+    fn build_with(self, testing: Option<Arc<Testing>>) -> Result<Running> {
         let (catalog, report) = self.plan();
         for warning in report.warnings() {
             tracing::warn!("{warning}");
@@ -176,6 +194,7 @@ impl Builder {
             Runtime::new()?,
         );
         shared.layers = self.layers;
+        shared.testing = testing;
         let bus = Bus(Arc::new(shared));
         // Closures hear what the first handler fires, so they are there before any runs.
         for planned in self.planned {
@@ -234,6 +253,7 @@ impl Builder {
         faults.extend(check_transport(self.url.as_deref()));
         let mut catalog = Catalog::new(linked(), &mut faults);
         verify::select(&mut catalog, &self.services, &mut faults);
+        self.replacements.apply(&mut catalog, &mut faults);
         verify::closures(&catalog, &self.planned, &mut faults);
         let report = verify::verify(&catalog, &self.states, faults);
         (catalog, report)
@@ -294,9 +314,10 @@ fn assemble(catalog: &Catalog, defaults: &Defaults) -> Table {
     let services: HashMap<&str, Arc<Service>> = catalog
         .services
         .iter()
-        .filter(|(_, entry)| entry.selected)
+        .filter(|(_, entry)| entry.selected || entry.stands_in)
         .map(|(name, entry)| {
-            let service = Service::new(name.as_str().into(), defaults.mailbox, entry.state);
+            let state = entry.state.filter(|_| entry.selected);
+            let service = Service::new(name.as_str().into(), defaults.mailbox, state);
             (name.as_str(), Arc::new(service))
         })
         .collect();
@@ -306,6 +327,7 @@ fn assemble(catalog: &Catalog, defaults: &Defaults) -> Table {
     for entry in &catalog.commands {
         let command = services
             .get(entry.service.as_str())
+            .filter(|_| entry.replacement.is_some() || is_selected(catalog, &entry.service))
             .and_then(|service| command(entry, service, defaults));
         if let Some(command) = &command {
             // The rules of wiring leave each name once.
@@ -316,7 +338,8 @@ fn assemble(catalog: &Catalog, defaults: &Defaults) -> Table {
         }
     }
     for entry in &catalog.listeners {
-        if let Some(service) = services.get(entry.service.as_str()) {
+        let runs = entry.replacement.is_some() || is_selected(catalog, &entry.service);
+        if let Some(service) = services.get(entry.service.as_str()).filter(|_| runs) {
             let binding = listener(entry, service, defaults);
             for (exchange, pattern) in entry.bindings() {
                 table.bind(exchange, pattern, &binding);
@@ -332,40 +355,45 @@ fn command(
     defaults: &Defaults,
 ) -> Option<Arc<Command>> {
     let descriptor = entry.descriptor();
-    let body = descriptor.body?;
+    let (code, by_name) = match &entry.replacement {
+        Some(closure) => (closure.clone(), Some(ByName::Closure)),
+        None => (Closure::linked(descriptor.body?, None), descriptor.wire.map(ByName::Linked)),
+    };
     let name: Arc<str> = entry.name.as_str().into();
-    let binding = bind(name.clone(), &descriptor.handler, body, None, false, service, defaults);
-    let by_name = descriptor.wire.map(ByName::Linked);
+    let binding = bind(name.clone(), &descriptor.handler, code, false, service, defaults);
     Some(Arc::new(Command { name, binding, by_name }))
 }
 
 fn listener(entry: &ListenerEntry, service: &Arc<Service>, defaults: &Defaults) -> Arc<Binding> {
     let descriptor = entry.descriptor;
-    let (payload, shared) = (descriptor.payload, descriptor.shared);
+    let (code, shared) = match &entry.replacement {
+        Some(closure) => (closure.clone(), false),
+        None => (Closure::linked(descriptor.body, descriptor.payload), descriptor.shared),
+    };
     let name = entry.name.as_str().into();
-    bind(name, &descriptor.handler, descriptor.body, payload, shared, service, defaults)
+    bind(name, &descriptor.handler, code, shared, service, defaults)
 }
 
 fn bind(
     name: Arc<str>,
     handler: &Handler,
-    body: Body,
-    payload: Option<PayloadDescriptor>,
+    Closure { code, payload }: Closure,
     shared: bool,
     service: &Arc<Service>,
     defaults: &Defaults,
 ) -> Arc<Binding> {
+    let is_linked = matches!(code, Code::Linked(_));
     Arc::new(Binding {
         name,
         service: service.clone(),
         place: Some(handler.place),
-        code: Code::Linked(body),
         access: handler.access,
-        inline: handler.options.inline,
+        inline: handler.options.inline && !code.is_async(),
+        code,
         policy: Policy::new(&handler.options, defaults),
         payload,
         shared,
-        wants_context: Needs::of(handler.needs).wants_context(),
+        wants_context: !is_linked || Needs::of(handler.needs).wants_context(),
         counts: Counts::default(),
     })
 }

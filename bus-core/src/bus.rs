@@ -10,6 +10,7 @@ use event_listener::Event;
 use crate::binding::Defaults;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
+use crate::context::Context;
 use crate::dead_letter::{DeadLetter, DeadLetters, Graves};
 use crate::delivery::Delivery;
 use crate::dynamic::Dynamic;
@@ -18,9 +19,11 @@ use crate::failure::Failure;
 use crate::held::HeldBack;
 use crate::layer::Layers;
 use crate::lifecycle::Gate;
+use crate::message::CallFault;
 use crate::runtime::Runtime;
 use crate::state::States;
 use crate::table::Table;
+use crate::testing::{Awake, Drive, Testing, Underway};
 use crate::upcast::Upcasts;
 use crate::waits::Waits;
 
@@ -61,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) blocked: AtomicUsize,
     /// Some service has a state that a handler can hold.
     pub(crate) has_state: bool,
+    /// What a test bus has beyond this.
+    pub(crate) testing: Option<Arc<Testing>>,
 }
 
 /// Deliveries that wait for their next attempt.
@@ -106,6 +111,7 @@ impl Shared {
             held_back: HeldBack::default(),
             blocked: AtomicUsize::new(0),
             has_state,
+            testing: None,
         }
     }
 }
@@ -148,8 +154,12 @@ impl Bus {
     ///
     /// Inside a handler it would wait for itself, so there it returns at once.
     pub fn settle(&self) {
-        if !crate::current::is_inside(self) {
-            crate::lifecycle::wait_idle(self, None);
+        if crate::current::is_inside(self) {
+            return;
+        }
+        match &self.0.testing {
+            Some(testing) => testing.settle(self),
+            None => drop(crate::lifecycle::wait_idle(self, None)),
         }
     }
 
@@ -208,6 +218,21 @@ impl Bus {
         self.0.aborting.load(Ordering::Acquire)
     }
 
+    /// Notes, on a test bus, that a handler begins.
+    pub(crate) fn underway(&self, ctx: &Context) -> Option<Underway> {
+        self.0.testing.as_ref().map(|testing| testing.begin(ctx.invocation()))
+    }
+
+    /// Counts, on a test bus, a thread that is about to be started.
+    pub(crate) fn awake(&self) -> Option<Awake> {
+        self.0.testing.as_ref().map(|testing| testing.awake())
+    }
+
+    /// What moves the time of a test bus while somebody waits.
+    pub(crate) fn drive(&self) -> Option<Box<Drive>> {
+        self.0.testing.as_ref().and_then(|testing| testing.drive(self))
+    }
+
     /// Waits until the bus is open; `false` if it did not start.
     pub(crate) async fn gate(&self) -> bool {
         self.0.gate.passed().await
@@ -256,7 +281,10 @@ impl Bus {
             let delivery = retries.waiting.remove(&number);
             delivery.and_then(|delivery| delivery.enqueue(self).err())
         };
-        if let Some(delivery) = refused {
+        let Some(delivery) = refused else { return };
+        if let Some(caller) = delivery.message.call() {
+            caller.fail(CallFault::Closed);
+        } else {
             let why = Failure::internal("the bus stopped before the next attempt");
             delivery.unstarted().die(self, why);
         }

@@ -172,6 +172,7 @@ impl<E> From<CallFault> for ExecuteError<E> {
             CallFault::Cancelled => Self::Cancelled,
             CallFault::Closed => Self::Closed,
             CallFault::Interrupted => Self::Interrupted,
+            CallFault::Failed(text) => Self::Remote(text),
             CallFault::Unavailable(text) => Self::Transport(text),
         }
     }

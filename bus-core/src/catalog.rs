@@ -5,6 +5,7 @@
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use crate::closure::Closure;
 use crate::command::CommandDescriptor;
 use crate::error::Fault;
 use crate::event::{EventDescriptor, ListenerDescriptor, Registration, Source};
@@ -38,6 +39,8 @@ pub(crate) struct Registered {
 pub struct ServiceEntry {
     pub(crate) state: Option<&'static ServiceDescriptor>,
     pub(crate) selected: bool,
+    /// Closures stand in for some of its handlers, so it runs at least for those.
+    pub(crate) stands_in: bool,
 }
 
 impl ServiceEntry {
@@ -59,6 +62,8 @@ pub struct CommandEntry {
     pub(crate) service: String,
     /// The same handler may have been linked twice; each has a descriptor of its own.
     pub(crate) descriptors: Vec<&'static CommandDescriptor>,
+    /// What a test runs in its place.
+    pub(crate) replacement: Option<Closure>,
 }
 
 impl CommandEntry {
@@ -100,6 +105,8 @@ pub struct ListenerEntry {
     pub(crate) service: String,
     pub(crate) descriptor: &'static ListenerDescriptor,
     pub(crate) bindings: Vec<(String, String)>,
+    /// What a test runs in its place.
+    pub(crate) replacement: Option<Closure>,
 }
 
 impl ListenerEntry {
@@ -277,7 +284,8 @@ impl Catalog {
         let count = self.count(handler.place);
         count.listeners += 1;
         count.services.insert(service.clone());
-        self.listeners.push(ListenerEntry { name, service, descriptor, bindings });
+        let replacement = None;
+        self.listeners.push(ListenerEntry { name, service, descriptor, bindings, replacement });
     }
 
     fn bindings(&self, listener: &ListenerDescriptor) -> Result<Vec<(String, String)>, String> {

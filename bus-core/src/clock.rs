@@ -133,6 +133,18 @@ impl Clock {
         Some(limit.saturating_duration_since(now))
     }
 
+    /// Moves a manual clock to the next due timer and runs that; `false` if there is none.
+    pub(crate) fn step_to_next(&self) -> bool {
+        let next = || self.0.timers.lock().due.first_key_value().map(|(id, _)| id.0);
+        // One that is taken back meanwhile leaves the next one.
+        while let Some(at) = next() {
+            if self.step(at).is_some() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Moves a manual clock by `duration` and runs what becomes due, in order of time.
     ///
     /// The system clock does not move by hand; for it this does nothing.

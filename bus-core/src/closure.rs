@@ -16,7 +16,7 @@ use crate::error::CodecError;
 use crate::event::PayloadDescriptor;
 use crate::execute_error::ExecuteError;
 use crate::failure::Failure;
-use crate::handler::HandlerResult;
+use crate::handler::{Body, HandlerResult};
 use crate::outcome::IntoOutcome;
 use crate::wire;
 
@@ -51,9 +51,17 @@ pub trait ListenerFn<M>: Send + Sync + 'static {
 }
 
 /// The code of a closure, with its types erased.
+#[derive(Clone)]
 pub struct Closure {
     pub(crate) code: Code,
     pub(crate) payload: Option<PayloadDescriptor>,
+}
+
+impl Closure {
+    /// The code of a macro's function.
+    pub(crate) fn linked(body: Body, payload: Option<PayloadDescriptor>) -> Self {
+        Self { code: Code::Linked(body), payload }
+    }
 }
 
 impl std::fmt::Debug for Closure {

@@ -7,6 +7,7 @@ use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::delivery::Delivery;
 use crate::envelope::Headers;
+use crate::event::PayloadDescriptor;
 use crate::failure::Failure;
 use crate::handler::Needs;
 use crate::message::{Head, Held, Message, Payload, encode_as, type_of};
@@ -238,38 +239,51 @@ impl Context {
             .payload
             .as_ref()
             .ok_or_else(|| Failure::internal("the listener takes no payload"))?;
-        let (exchange, key) = self.message.subject();
-        let declared = self.bus.upcasts().declared(exchange, key);
-        let payload = self.message.payload();
-
-        // A value in hand, or one that its key says the type of, takes the declared upcast.
-        let from = type_of(&payload).or_else(|| declared.map(|event| (event.payload.type_id)()));
-        let path = from
-            .filter(|from| *from != (wanted.type_id)())
-            .and_then(|from| self.bus.upcasts().path(from, (wanted.type_id)()));
-        let value = match (payload, path) {
-            (Payload::Typed(value), Some(path)) => path.apply(value)?,
-            (Payload::Encoded(body), Some(path)) => {
-                let event = declared.ok_or_else(|| Failure::internal("no declared event"))?;
-                let old = decode_as(&event.payload, body)?;
-                path.apply(&*old)?
-            }
-            (Payload::Encoded(body), None) => decode_as(wanted, body)?,
-            (Payload::Typed(value), None) => {
-                let body = match declared {
-                    Some(event) => encode_as(&event.payload, value),
-                    None => self.message.encode(),
-                };
-                decode_as(wanted, &body.map_err(|error| Failure::undecodable(&error))?)?
-            }
-        };
-        let value = value.downcast::<X>();
-        value.map(Held::own).map_err(|_| Failure::internal("the payload became another type"))
+        convert(&self.bus, &self.message, wanted)
     }
 }
 
+/// The payload of `message` as the `X` that `wanted` describes: itself, by a declared upcast, or
+/// through the codec.
+pub(crate) fn convert<X: Send + Sync + 'static>(
+    bus: &Bus,
+    message: &Arc<dyn Message>,
+    wanted: &PayloadDescriptor,
+) -> Result<Held<X>, Failure> {
+    if let Some(held) = Held::fired(message) {
+        return Ok(held);
+    }
+    let (exchange, key) = message.subject();
+    let declared = bus.upcasts().declared(exchange, key);
+    let payload = message.payload();
+
+    // A value in hand, or one that its key says the type of, takes the declared upcast.
+    let from = type_of(&payload).or_else(|| declared.map(|event| (event.payload.type_id)()));
+    let path = from
+        .filter(|from| *from != (wanted.type_id)())
+        .and_then(|from| bus.upcasts().path(from, (wanted.type_id)()));
+    let value = match (payload, path) {
+        (Payload::Typed(value), Some(path)) => path.apply(value)?,
+        (Payload::Encoded(body), Some(path)) => {
+            let event = declared.ok_or_else(|| Failure::internal("no declared event"))?;
+            let old = decode_as(&event.payload, body)?;
+            path.apply(&*old)?
+        }
+        (Payload::Encoded(body), None) => decode_as(wanted, body)?,
+        (Payload::Typed(value), None) => {
+            let body = match declared {
+                Some(event) => encode_as(&event.payload, value),
+                None => message.encode(),
+            };
+            decode_as(wanted, &body.map_err(|error| Failure::undecodable(&error))?)?
+        }
+    };
+    let value = value.downcast::<X>();
+    value.map(Held::own).map_err(|_| Failure::internal("the payload became another type"))
+}
+
 fn decode_as(
-    payload: &crate::event::PayloadDescriptor,
+    payload: &PayloadDescriptor,
     body: &[u8],
 ) -> Result<Box<dyn std::any::Any + Send>, Failure> {
     let decode = payload.codec.decode.ok_or_else(|| {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -14,6 +15,50 @@ use crate::waits::Invocation;
 
 thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+}
+
+thread_local! {
+    /// The test buses that this thread has entered, innermost last.
+    static STAYS: RefCell<Vec<(u64, Bus)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// That a bus is the current one of this thread, outside of handlers; over when dropped.
+#[must_use = "dropping it leaves the bus"]
+pub struct Stay {
+    number: u64,
+    /// It stays on its thread.
+    thread: PhantomData<*const ()>,
+}
+
+/// Makes `bus` the current one of this thread, outside of handlers.
+pub(crate) fn stay(bus: &Bus) -> Stay {
+    STAYS.with_borrow_mut(|stays| {
+        let number = stays.last().map_or(0, |(number, _)| number + 1);
+        stays.push((number, bus.clone()));
+        Stay { number, thread: PhantomData }
+    })
+}
+
+/// The bus that this thread has entered.
+pub(crate) fn entered() -> Option<Bus> {
+    STAYS.with_borrow(|stays| stays.last().map(|(_, bus)| bus.clone()))
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        // The bus itself is dropped once nothing is borrowed.
+        let left = STAYS.with_borrow_mut(|stays| {
+            let index = stays.iter().position(|(number, _)| *number == self.number)?;
+            Some(stays.remove(index))
+        });
+        drop(left);
+    }
+}
+
+impl std::fmt::Debug for Stay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stay(..)")
+    }
 }
 
 /// What a handler's code runs inside of.

@@ -25,6 +25,15 @@ pub(crate) struct Delivery {
     pub(crate) attempt: u32,
 }
 
+/// What becomes of an attempt before its handler would run.
+pub(crate) enum Before {
+    Run,
+    /// It is settled, or comes again.
+    Skip,
+    /// It has failed without its handler.
+    Fail(Failure),
+}
+
 impl Delivery {
     pub(crate) fn context(&self, bus: &Bus, inline: bool) -> Context {
         Context::of_handler(bus.clone(), self.clone(), inline)
@@ -43,9 +52,10 @@ impl Delivery {
     }
 
     /// Runs a synchronous handler to its end, on this thread.
-    pub(crate) fn run(&self, bus: &Bus, instance: &Instance, inline: bool) -> HandlerResult {
+    fn run(&self, bus: &Bus, instance: &Instance, inline: bool) -> HandlerResult {
         let ctx = self.context(bus, inline);
         let _inside = Current::of(&ctx).enter();
+        let _underway = bus.underway(&ctx);
         let handler = || {
             let text = "an asynchronous handler was run as a synchronous one";
             self.binding.code.run(&ctx, instance).unwrap_or_else(|| Err(Failure::internal(text)))
@@ -64,17 +74,28 @@ impl Delivery {
         }
     }
 
-    /// Runs a synchronous handler, unless its caller has given up; then that is settled.
-    pub(crate) fn run_unless_cancelled(
+    /// Whether the handler is to run. It is not if its caller has given up, and on a test bus if a
+    /// fault is planned for it.
+    pub(crate) fn before(&self, bus: &Bus) -> Before {
+        if self.is_cancelled() {
+            self.give_up();
+            return Before::Skip;
+        }
+        bus.0.testing.as_ref().map_or(Before::Run, |testing| testing.before(bus, self))
+    }
+
+    /// Runs a synchronous handler, if it is to run at all; nothing if there is nothing to conclude.
+    pub(crate) fn attempt(
         &self,
         bus: &Bus,
         instance: &Instance,
+        inline: bool,
     ) -> Option<HandlerResult> {
-        if self.is_cancelled() {
-            self.give_up();
-            return None;
+        match self.before(bus) {
+            Before::Run => Some(self.run(bus, instance, inline)),
+            Before::Skip => None,
+            Before::Fail(failure) => Some(Err(failure)),
         }
-        Some(self.run(bus, instance, false))
     }
 
     /// Settles a call that was cancelled before it started.

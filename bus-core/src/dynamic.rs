@@ -362,6 +362,8 @@ pub(crate) struct EncodedCall {
     head: Head,
     binding: Arc<Binding>,
     body: Vec<u8>,
+    /// Nobody waits for the answer, and it is tried again: a task.
+    is_task: bool,
     answer: Slot<Vec<u8>, Failure>,
     cancelled: AtomicBool,
     cancel: Notify,
@@ -373,10 +375,16 @@ impl EncodedCall {
             head: Head::new(bus, 1),
             binding: command.binding.clone(),
             body,
+            is_task: false,
             answer: Slot::default(),
             cancelled: AtomicBool::new(false),
             cancel: Notify::new(),
         }
+    }
+
+    /// The same for a task.
+    pub(crate) fn task(bus: &Bus, command: &Command, body: Vec<u8>) -> Self {
+        Self { is_task: true, ..Self::new(bus, command, body) }
     }
 
     pub(crate) fn body(&self) -> &[u8] {
@@ -405,8 +413,12 @@ impl Message for EncodedCall {
         Ok(self.body.clone())
     }
 
+    fn handlers(&self) -> Vec<Arc<Binding>> {
+        if self.is_task { vec![self.binding.clone()] } else { Vec::new() }
+    }
+
     fn call(&self) -> Option<&dyn Caller> {
-        Some(self)
+        if self.is_task { None } else { Some(self) }
     }
 }
 

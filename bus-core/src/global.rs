@@ -30,13 +30,17 @@ pub(crate) fn start(build: impl FnOnce() -> Result<Running>) -> Result<Running> 
     })
 }
 
-/// The current bus: inside a handler the one that runs it, elsewhere the default bus.
+/// The current bus: inside a handler the one that runs it, elsewhere a test bus that the thread has
+/// entered, else the default bus.
 ///
 /// # Errors
 ///
 /// `NotStarted` outside of handlers, before the default bus is started.
 pub fn current() -> Result<Bus> {
-    crate::current::bus().or_else(|| DEFAULT.get().cloned()).ok_or_else(Error::not_started)
+    crate::current::bus()
+        .or_else(crate::current::entered)
+        .or_else(|| DEFAULT.get().cloned())
+        .ok_or_else(Error::not_started)
 }
 
 /// Fires on the current bus.

@@ -55,6 +55,7 @@ mod state;
 mod stats;
 mod sync;
 mod table;
+pub mod testing;
 mod trace;
 mod upcast;
 mod verify;

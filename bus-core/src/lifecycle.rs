@@ -173,7 +173,11 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
 fn drain(bus: &Bus, deadline: Instant) -> bool {
     loop {
         bus.retry_all_now();
-        if !wait_idle(bus, Some(deadline)) {
+        let idle = match &bus.0.testing {
+            Some(testing) => testing.drain(bus, deadline),
+            None => wait_idle(bus, Some(deadline)),
+        };
+        if !idle {
             return false;
         }
         // Nothing is sent while the table is held, so what is idle now stays idle.
@@ -185,6 +189,12 @@ fn drain(bus: &Bus, deadline: Instant) -> bool {
             return true;
         }
     }
+}
+
+/// Whether every mailbox is empty and no handler runs.
+pub(crate) fn is_idle(bus: &Bus) -> bool {
+    let all_idle = bus.table().services.iter().all(|service| service.mailbox.is_idle());
+    all_idle && bus.0.inline.load(Ordering::Acquire) == 0
 }
 
 /// Blocks until every mailbox is empty and no handler runs; `false` if that is not by `deadline`.

@@ -61,6 +61,8 @@ pub(crate) enum CallFault {
     Closed,
     /// It was cut off while it ran.
     Interrupted,
+    /// It failed without its handler, which alone has errors of the caller's type; its text.
+    Failed(String),
     /// The service cannot run it; says why.
     Unavailable(String),
 }

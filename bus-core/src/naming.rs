@@ -78,7 +78,8 @@ impl Namer {
     pub(crate) fn command(&self, descriptors: Vec<&'static CommandDescriptor>) -> CommandEntry {
         let descriptor = descriptors[0];
         let service = self.service(&descriptor.handler).name;
-        CommandEntry { name: self.command_name(descriptor), service, descriptors }
+        let name = self.command_name(descriptor);
+        CommandEntry { name, service, descriptors, replacement: None }
     }
 
     fn command_name(&self, descriptor: &CommandDescriptor) -> String {

@@ -1,30 +1,94 @@
 //! Blocking a thread until something is ready.
+//!
+//! On a test bus the threads of services are counted while they are awake, from the moment that
+//! something wakes them, so that it can tell when nothing runs and nothing is about to.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Instant;
 
-struct Unpark(Thread);
+use crate::testing::{Activity, Awake};
 
-impl Wake for Unpark {
+/// A thread as those see it who wake it.
+struct Sleeper {
+    thread: Thread,
+    state: AtomicU8,
+    /// What counts it while it is awake.
+    activity: OnceLock<Arc<Activity>>,
+}
+
+const AWAKE: u8 = 0;
+const ASLEEP: u8 = 1;
+const WOKEN: u8 = 2;
+
+impl Wake for Sleeper {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
+        let activity = self.activity.get();
+        if let Some(activity) = activity
+            && self.state.swap(WOKEN, Ordering::AcqRel) == ASLEEP
+        {
+            activity.begin();
+        }
+        self.thread.unpark();
+    }
+}
+
+impl Sleeper {
+    /// Sleeps, perhaps not at all.
+    fn sleep(&self, deadline: Option<Instant>) {
+        let Some(activity) = self.activity.get() else { return park_thread(deadline) };
+        let fell = self.state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire);
+        if fell.is_err() {
+            // Woken since it was awake last; whoever woke it counted nothing.
+            self.state.store(AWAKE, Ordering::Release);
+            return;
+        }
+        activity.end();
+        park_thread(deadline);
+        if self.state.swap(AWAKE, Ordering::AcqRel) == ASLEEP {
+            activity.begin();
+        }
+    }
+}
+
+fn park_thread(deadline: Option<Instant>) {
+    match deadline {
+        None => std::thread::park(),
+        Some(deadline) => {
+            std::thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
     }
 }
 
 thread_local! {
-    static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    static ME: Arc<Sleeper> = Arc::new(Sleeper {
+        thread: std::thread::current(),
+        state: AtomicU8::new(AWAKE),
+        activity: OnceLock::new(),
+    });
+    static WAKER: Waker = Waker::from(ME.with(Arc::clone));
+}
+
+/// Wakes this thread.
+pub(crate) fn waker() -> Waker {
+    WAKER.with(Waker::clone)
+}
+
+/// Counts this thread, whose whole life `awake` stands for, as awake unless it is parked.
+pub(crate) fn count(awake: &Awake) {
+    // Set once: the thread belongs to one bus.
+    let _ = ME.with(|me| me.activity.set(awake.activity().clone()));
 }
 
 /// Polls once, for this thread.
 pub(crate) fn once<T>(poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
-    let waker = WAKER.with(Waker::clone);
-    poll(&mut Context::from_waker(&waker))
+    poll(&mut Context::from_waker(&waker()))
 }
 
 /// Blocks until `poll` is ready; `None` once the deadline has passed.
@@ -44,13 +108,9 @@ pub(crate) fn until<T>(
 
 /// Blocks until woken, perhaps for no reason; `false` once the deadline has passed.
 pub(crate) fn park(deadline: Option<Instant>) -> bool {
-    let Some(deadline) = deadline else {
-        std::thread::park();
-        return true;
-    };
-    let left = deadline.saturating_duration_since(Instant::now());
-    if !left.is_zero() {
-        std::thread::park_timeout(left);
+    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        return false;
     }
-    !left.is_zero()
+    ME.with(|me| me.sleep(deadline));
+    true
 }

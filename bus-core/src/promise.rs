@@ -7,9 +7,11 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::clock::{Clock, Sleep};
+use crate::bus::Bus;
+use crate::clock::{Clock, Sleep, later};
 use crate::execute_error::ExecuteError;
 use crate::sync::{Mutex, MutexGuard};
+use crate::testing::Drive;
 use crate::wait::{self, Note, Refusal};
 use crate::waits::Target;
 
@@ -56,6 +58,8 @@ pub struct Promise<T, E = Infallible> {
     sleep: Option<Sleep>,
     /// That a handler awaits it.
     note: Option<Note>,
+    /// Moves the time of a test bus.
+    drive: Option<Box<Drive>>,
 }
 
 /// Where an answer appears.
@@ -72,7 +76,7 @@ pub(crate) trait Reply<T, E>: Send + Sync {
 
 impl<T, E> Promise<T, E> {
     pub(crate) fn new(reply: Arc<dyn Reply<T, E>>, deadline: Option<(Clock, Instant)>) -> Self {
-        Self { reply, deadline, sleep: None, note: None }
+        Self { reply, deadline, sleep: None, note: None, drive: None }
     }
 
     /// Waits on this thread for the answer.
@@ -83,7 +87,14 @@ impl<T, E> Promise<T, E> {
     pub fn wait(mut self) -> Result<T, ExecuteError<E>> {
         // The system clock is waited for by parking, which needs no timer.
         let system = self.deadline.take_if(|(clock, _)| !clock.is_manual());
-        let deadline = system.as_ref().map(|(_, deadline)| *deadline);
+        let deadline = match (&system, &self.deadline, &self.drive) {
+            (Some((_, deadline)), ..) => Some(*deadline),
+            // Virtual time stands while a handler runs. Should one never end, this wait still does.
+            (None, Some((clock, deadline)), Some(_)) => {
+                Some(later(Instant::now(), deadline.saturating_duration_since(clock.now())))
+            }
+            _ => None,
+        };
         let reply = self.reply.clone();
         let targets = move || reply.target().into_iter().collect();
         match wait::block(deadline, targets, |cx| self.poll_answer(cx)) {
@@ -93,7 +104,20 @@ impl<T, E> Promise<T, E> {
         }
     }
 
+    /// The same promise, for which the time of `bus` moves, if that is a test bus.
+    pub(crate) fn driven_by(mut self, bus: &Bus) -> Self {
+        self.drive = bus.drive();
+        self
+    }
+
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
+        let Some(mut drive) = self.drive.take() else { return self.poll_once(cx) };
+        let answer = drive.poll(cx, |cx| self.poll_once(cx));
+        self.drive = Some(drive);
+        answer
+    }
+
+    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
         if let Poll::Ready(answer) = self.reply.poll(cx) {
             return Poll::Ready(answer);
         }
@@ -164,7 +188,8 @@ impl<T, E> Promise<T, E> {
         F: 'static,
     {
         let reply = Mapped { inner: self.reply, convert };
-        Promise { reply: Arc::new(reply), deadline: self.deadline, sleep: None, note: None }
+        let reply = Arc::new(reply);
+        Promise { drive: self.drive, ..Promise::new(reply, self.deadline) }
     }
 }
 

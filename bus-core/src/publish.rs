@@ -11,7 +11,8 @@ use crate::call::{Call, Spec, Task};
 use crate::codec;
 use crate::current;
 use crate::delivery::Delivery;
-use crate::error::{Error, ErrorKind, Result};
+use crate::dynamic::EncodedCall;
+use crate::error::{CodecError, Error, ErrorKind, Result};
 use crate::event::{Event, EventDescriptor, Topic};
 use crate::execute_error::ExecuteError;
 use crate::failure::Failure;
@@ -333,8 +334,12 @@ impl Bus {
         }
         self.0.fired.fetch_add(1, Ordering::Relaxed);
         let head = Head::new(self, route.len());
-        self.stamp(&head, route.wants_context);
+        let testing = self.0.testing.as_ref();
+        self.stamp(&head, route.wants_context || testing.is_some());
         let message = message(head, route.clone(), payload);
+        if let Some(testing) = testing {
+            testing.capture(&message);
+        }
         let mut sent = Sent::default();
         for (index, group) in route.groups.iter().enumerate() {
             let entry = Entry::Group { message: message.clone(), group: index };
@@ -350,7 +355,7 @@ impl Bus {
         for target in &route.inline {
             self.run_inline(target, &message, &mut sent);
         }
-        Ok(Receipt::enqueued(message, sent.settle(self)))
+        Ok(Receipt::enqueued(self, message, sent.settle(self)))
     }
 
     /// Notes the time at which a message is sent, if a handler or a layer may ask for it.
@@ -384,8 +389,9 @@ impl Bus {
         let Target { binding, slot } = target.clone();
         let delivery = Delivery { binding, message: message.clone(), slot, attempt: 1 };
         if current::may_inline() {
-            let result = delivery.run(self, &Instance::NONE, true);
-            delivery.conclude(self, result);
+            if let Some(result) = delivery.attempt(self, &Instance::NONE, true) {
+                delivery.conclude(self, result);
+            }
         } else {
             let service = delivery.binding.service.clone();
             sent.push(self, &service, Entry::One(delivery), 1);
@@ -417,7 +423,7 @@ impl Bus {
         let call = Call::<C::Args, C::Ok, C::Err>::new;
         let call = Arc::new(call(Head::new(self, 1), command.binding.clone(), args));
         let deadline = self.deadline_of(command);
-        let promise = Promise::new(call.clone(), Some(deadline));
+        let promise = Promise::new(call.clone(), Some(deadline)).driven_by(self);
         self.start(command, call);
         promise
     }
@@ -443,8 +449,9 @@ impl Bus {
         if delivery.binding.inline && current::may_inline() {
             let _inline = Inline::new(self);
             drop(table);
-            let result = delivery.run(self, &Instance::NONE, true);
-            delivery.conclude(self, result);
+            if let Some(result) = delivery.attempt(self, &Instance::NONE, true) {
+                delivery.conclude(self, result);
+            }
             return;
         }
         let service = delivery.binding.service.clone();
@@ -462,16 +469,25 @@ impl Bus {
                 return Receipt::refused(Error::new(ErrorKind::NotFound, unknown.to_string()));
             }
         };
-        if C::DESCRIPTOR.wire.is_some_and(|wire| !command.takes(&wire)) {
-            let text = format!(
-                "the command `{}` is served by a closure, or with other types, and takes no tasks",
-                command.name
-            );
-            return Receipt::refused(Error::new(ErrorKind::Unsupported, text));
-        }
-        let task = Task::new::<C>(Head::new(self, 1), command.binding.clone(), args);
+        let task: Result<Arc<dyn Message>, CodecError> = match &C::DESCRIPTOR.wire {
+            Some(wire) if !command.takes(wire) => {
+                if !matches!(command.by_name, Some(ByName::Closure)) {
+                    let text = format!(
+                        "the command `{}` is served with other types, and takes no tasks",
+                        command.name
+                    );
+                    return Receipt::refused(Error::new(ErrorKind::Unsupported, text));
+                }
+                let task = |body| EncodedCall::task(self, &command, body);
+                (wire.encode_args)(&args).map(|body| Arc::new(task(body)) as _)
+            }
+            _ => {
+                let task = Task::new::<C>(Head::new(self, 1), command.binding.clone(), args);
+                task.map(|task| Arc::new(task) as _)
+            }
+        };
         let task = match task {
-            Ok(task) => Arc::new(task),
+            Ok(task) => task,
             Err(error) => {
                 let text = format!("the arguments of `{}` cannot be kept", command.name);
                 return Receipt::refused(Error::new(ErrorKind::Codec, text).with_source(error));
@@ -495,7 +511,7 @@ impl Bus {
         let mut sent = Sent::default();
         sent.push(self, &service, Entry::One(delivery), 1);
         drop(table);
-        Receipt::enqueued(task, sent.settle(self))
+        Receipt::enqueued(self, task, sent.settle(self))
     }
 
     /// Executes a command by name. Arguments and answer go through the codec; the arguments are a
@@ -529,15 +545,15 @@ impl Bus {
         match command.by_name {
             Some(ByName::Linked(wire)) => wire.execute(self, command, &body),
             Some(ByName::Closure) => {
-                let call = Arc::new(crate::dynamic::EncodedCall::new(self, command, body));
+                let call = Arc::new(EncodedCall::new(self, command, body));
                 let promise = Promise::new(call.clone(), Some(self.deadline_of(command)));
+                let promise = promise.driven_by(self);
                 self.start(command, call);
                 promise
             }
             None => {
                 let text = "a local command cannot be executed by name; use its handle";
-                let error =
-                    crate::error::CodecError::new("", format!("`{}`: {text}", command.name));
+                let error = CodecError::new("", format!("`{}`: {text}", command.name));
                 Promise::ready(Err(ExecuteError::Codec(error)))
             }
         }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use event_listener::EventListener;
 
 use crate::binding::Binding;
+use crate::bus::Bus;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute_error::Cycle;
 use crate::failure::Failure;
@@ -16,6 +17,7 @@ use crate::held::Held;
 use crate::message::Message;
 use crate::park;
 use crate::service::Service;
+use crate::testing::Drive;
 use crate::wait::{self, Note, Refusal};
 use crate::waits::Target;
 
@@ -52,6 +54,8 @@ pub struct Receipt {
     message: Option<Arc<dyn Message>>,
     note: Option<Note>,
     held: Option<Held>,
+    /// Moves the time of a test bus.
+    drive: Option<Box<Drive>>,
 }
 
 #[derive(Debug)]
@@ -108,8 +112,9 @@ pub(crate) struct Ticket {
 }
 
 impl Receipt {
-    pub(crate) fn enqueued(message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
-        Self { state: State::Enqueued(over), message: Some(message), note: None, held: None }
+    pub(crate) fn enqueued(bus: &Bus, message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
+        let (state, message) = (State::Enqueued(over), Some(message));
+        Self { state, message, note: None, held: None, drive: bus.drive() }
     }
 
     pub(crate) fn refused(error: Error) -> Self {
@@ -119,7 +124,8 @@ impl Receipt {
     /// As [`refused`](Self::refused), with what is done if nobody reads the error.
     pub(crate) fn refused_unless_read(error: Error, unread: Option<Unread>) -> Self {
         let refused = Refused { error: Some(error), unread };
-        Self { state: State::Refused(refused), message: None, note: None, held: None }
+        let state = State::Refused(refused);
+        Self { state, message: None, note: None, held: None, drive: None }
     }
 
     /// Waits on this thread until the event is accepted.
@@ -172,6 +178,13 @@ impl Receipt {
 
 impl Receipt {
     fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
+        let Some(mut drive) = self.drive.take() else { return self.poll_once(cx) };
+        let accepted = drive.poll(cx, |cx| self.poll_once(cx));
+        self.drive = Some(drive);
+        accepted
+    }
+
+    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
         match &mut self.state {
             State::Refused(refused) => Poll::Ready(Err(refused.read())),
             State::Enqueued(tickets) => {
@@ -309,6 +322,13 @@ impl Handled {
     }
 
     fn poll_outcomes(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcomes>> {
+        let Some(mut drive) = self.receipt.drive.take() else { return self.poll_once(cx) };
+        let outcomes = drive.poll(cx, |cx| self.poll_once(cx));
+        self.receipt.drive = Some(drive);
+        outcomes
+    }
+
+    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcomes>> {
         if let State::Refused(refused) = &mut self.receipt.state {
             return Poll::Ready(Err(refused.read()));
         }

@@ -177,11 +177,14 @@ fn is_selected(catalog: &Catalog, service: &str) -> bool {
 
 /// What a handler takes must be there before the first message is.
 fn states_are_there(catalog: &Catalog, states: &States, faults: &mut Vec<Fault>) {
-    let commands = catalog.commands.iter().map(|command| {
+    // What stands in for a handler needs nothing of it.
+    let commands = catalog.commands.iter().filter(|command| command.replacement.is_none());
+    let commands = commands.map(|command| {
         let handler = &command.descriptor().handler;
         (&command.service, handler.function, handler.place, handler.needs)
     });
-    let listeners = catalog.listeners.iter().map(|listener| {
+    let listeners = catalog.listeners.iter().filter(|listener| listener.replacement.is_none());
+    let listeners = listeners.map(|listener| {
         let handler = &listener.descriptor.handler;
         (&listener.service, handler.function, handler.place, handler.needs)
     });
@@ -211,7 +214,7 @@ fn states_are_there(catalog: &Catalog, states: &States, faults: &mut Vec<Fault>)
 fn payloads_fit(catalog: &Catalog, faults: &mut Vec<Fault>) {
     let upcasts = Upcasts::new(&catalog.events);
     for listener in &catalog.listeners {
-        if !is_selected(catalog, &listener.service) {
+        if !is_selected(catalog, &listener.service) || listener.replacement.is_some() {
             continue;
         }
         for event in heard(catalog, &listener.bindings) {

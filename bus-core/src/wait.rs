@@ -74,7 +74,7 @@ impl Note {
     pub(crate) fn new(targets: Vec<Target>) -> Result<Self, Cycle> {
         let noted = current::with(|current| {
             let bus = current.bus();
-            if !bus.0.has_state {
+            if !bus.0.has_state && bus.0.testing.is_none() {
                 return Ok(None);
             }
             // Nobody handles anything before every `#[init]` is done.
@@ -85,6 +85,9 @@ impl Note {
             }
             let (me, service, below) = (current.invocation(), current.service(), current.below());
             let wait = bus.0.waits.begin(me, service, below, targets)?;
+            if let Some(testing) = &bus.0.testing {
+                testing.activity.change();
+            }
             Ok(Some((bus.clone(), wait)))
         });
         noted.unwrap_or(Ok(None)).map(Self)

@@ -13,8 +13,15 @@ use bus::prelude::*;
 use crate::money::{Currency, Money};
 use crate::order::Order;
 
-/// Hears every version, each as an `Order`.
-#[listener("order.*.submit", queue = "billing_order", concurrency = 8)]
+/// Hears every version, each as an `Order`. A ledger that is out of reach has three minutes to come
+/// back.
+#[listener(
+    "order.*.submit",
+    queue = "billing_order",
+    concurrency = 8,
+    retry = 5,
+    backoff = ["5s", "10s", "15s", "30s", "2m"]
+)]
 async fn invoice(order: Order, ctx: &Context) -> Result<(), Box<dyn Error>> {
     let booking = Booking::Invoice(order.total()?);
     book::execute(&ctx.idempotency_key(), &order.account, booking).await?;

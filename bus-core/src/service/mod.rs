@@ -153,7 +153,7 @@ impl std::fmt::Debug for Service {
 fn serve_one(bus: &Bus, service: &Arc<Service>, delivery: Delivery) {
     let started = Started::new(service);
     unharmed(service, || {
-        if let Some(result) = delivery.run_unless_cancelled(bus, &Instance::NONE) {
+        if let Some(result) = delivery.attempt(bus, &Instance::NONE, false) {
             delivery.conclude(bus, result);
         }
     });

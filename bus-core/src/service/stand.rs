@@ -34,6 +34,11 @@ pub(super) fn substitute(substitute: &Rc<Substitute>) -> Standing {
     Standing
 }
 
+/// Whether this thread stands anywhere.
+pub(crate) fn is_one() -> bool {
+    STAND.with_borrow(Option::is_some)
+}
+
 pub(super) struct Standing;
 
 impl Drop for Standing {

@@ -24,9 +24,11 @@ pub(super) struct Substitute {
 /// Starts the substitute that the mailbox of `service` has appointed.
 pub(crate) fn spawn(bus: &Bus, service: &Arc<Service>) {
     let (own_bus, own_service) = (bus.clone(), service.clone());
-    let spawned = std::thread::Builder::new()
-        .name(service.name.to_string())
-        .spawn(move || serve(own_bus, own_service));
+    let awake = bus.awake();
+    let spawned = std::thread::Builder::new().name(service.name.to_string()).spawn(move || {
+        awake.iter().for_each(park::count);
+        serve(own_bus, own_service);
+    });
     if let Err(error) = spawned {
         let service_name = &*service.name;
         tracing::error!(service = service_name, %error, "no thread for a substitute; work waits");

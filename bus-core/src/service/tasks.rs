@@ -8,10 +8,12 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::Thread;
+use std::task::Waker;
 
 use async_task::{Runnable, Task};
 use concurrent_queue::ConcurrentQueue;
+
+use crate::park;
 
 /// How many tasks run before their thread looks at anything else.
 const BATCH: usize = 64;
@@ -24,13 +26,13 @@ pub(super) struct Tasks {
 
 struct Ready {
     queue: ConcurrentQueue<Runnable>,
-    thread: Thread,
+    waker: Waker,
 }
 
 impl Tasks {
     /// For the thread that calls this.
     pub(super) fn new() -> Rc<Self> {
-        let ready = Ready { queue: ConcurrentQueue::unbounded(), thread: std::thread::current() };
+        let ready = Ready { queue: ConcurrentQueue::unbounded(), waker: park::waker() };
         Rc::new(Self { ready: Arc::new(ready), unfinished: RefCell::default(), next: Cell::new(0) })
     }
 
@@ -52,7 +54,7 @@ impl Tasks {
         let schedule = move |runnable| {
             // The queue has no bound and is never closed, so there is room.
             let _ = ready.queue.push(runnable);
-            ready.thread.unpark();
+            ready.waker.wake_by_ref();
         };
         let (runnable, task) = async_task::spawn_local(tracked, schedule);
         self.unfinished.borrow_mut().insert(number, task);

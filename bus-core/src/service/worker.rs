@@ -29,7 +29,7 @@ use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::current::{self, Current};
-use crate::delivery::Delivery;
+use crate::delivery::{Before, Delivery};
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, Reason};
 use crate::handler::{Access, HandlerResult, Instance, OnPanic};
@@ -65,7 +65,12 @@ pub(crate) fn spawn(
     if service.state.is_some() {
         thread = thread.stack_size(STACK);
     }
-    let handle = thread.spawn(move || serve(bus, &shared, &ready)).map_err(|error| {
+    let awake = bus.awake();
+    let body = move || {
+        awake.iter().for_each(park::count);
+        serve(bus, &shared, &ready);
+    };
+    let handle = thread.spawn(body).map_err(|error| {
         let text = format!("the thread of service `{}` cannot be started", service.name);
         Error::new(ErrorKind::Init, text).with_source(error)
     })?;
@@ -279,7 +284,7 @@ impl Worker {
         let hold = Hold::new(self, &delivery);
         let instance = self.instance.borrow().clone();
         let started = Started::new(&self.service);
-        if let Some(result) = delivery.run_unless_cancelled(&self.bus, &instance) {
+        if let Some(result) = delivery.attempt(&self.bus, &instance, false) {
             drop(hold);
             self.conclude(delivery, result);
         }
@@ -291,9 +296,14 @@ impl Worker {
         let place = Place::new(self, &delivery);
         let hold = Hold::new(self, &delivery);
         let started = Started::new(&self.service);
-        if delivery.is_cancelled() {
-            delivery.give_up();
-            return;
+        match delivery.before(&self.bus) {
+            Before::Run => {}
+            Before::Skip => return,
+            Before::Fail(failure) => {
+                drop(hold);
+                self.conclude(delivery, Err(failure));
+                return;
+            }
         }
         let this = self.clone();
         self.tasks.spawn(async move {
@@ -315,6 +325,7 @@ impl Worker {
 
     async fn run_async(&self, delivery: &Delivery) -> HandlerResult {
         let ctx = delivery.context(&self.bus, false);
+        let underway = self.bus.underway(&ctx);
         let deadline = ctx.deadline().filter(|_| delivery.message.call().is_none());
         let limit = delivery.binding.policy.timeout.unwrap_or_default();
         let layers = self.bus.layers();
@@ -333,6 +344,15 @@ impl Worker {
             None => handler,
         };
         let handler = caught(current.scope(handler));
+        let underway = &underway;
+        let handler = async move {
+            let mut handler = pin!(handler);
+            let watched = poll_fn(|cx| match underway {
+                Some(underway) => underway.watch(cx, |cx| handler.as_mut().poll(cx)),
+                None => handler.as_mut().poll(cx),
+            });
+            watched.await
+        };
         let clock = self.bus.clock();
         let timeout = async {
             match deadline {
@@ -374,6 +394,7 @@ impl Worker {
 
     async fn make_state(&self, ctx: Context) -> Result<(), Failure> {
         let Some(descriptor) = self.service.state else { return Ok(()) };
+        let _underway = self.bus.underway(&ctx);
         let current = Current::of(&ctx);
         let instance = caught(current.scope((descriptor.init)(ctx))).await?;
         self.instance.replace(instance);
