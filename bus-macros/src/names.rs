@@ -113,7 +113,7 @@ fn short(what: &str, text: &str, most: usize) -> Result<(), String> {
 
 /// The name of an event that has none: the last word of its key, as an identifier.
 pub(crate) fn of_key(key: &str) -> String {
-    key.rsplit('.').next().unwrap_or(key).replace('-', "_").to_lowercase()
+    key.rsplit('.').find(|word| !word.is_empty()).unwrap_or(key).replace('-', "_").to_lowercase()
 }
 
 /// What is wrong with `name` as the name of an event, of which a constant and a method are made.
