@@ -9,7 +9,9 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
 use syn::{Expr, ExprLit, ExprPath, Lit, LitStr, Path, Token, Type};
 
+use super::peel;
 use super::slot::{FromValue, Value};
+use crate::function::types;
 
 /// `inline`
 #[derive(Debug)]
@@ -120,6 +122,7 @@ impl FromValue for Vec<Time> {
 }
 
 fn time(name: &Ident, expr: Expr) -> syn::Result<Time> {
+    let expr = peel(expr);
     match expr {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
             match humantime::parse_duration(&text.value()) {
@@ -176,10 +179,10 @@ impl FromValue for Types {
     fn from_value(name: &Ident, value: Value) -> syn::Result<Self> {
         if let Value::List(tokens) = &value
             && !tokens.is_empty()
-            && let Ok(types) =
+            && let Ok(named) =
                 Punctuated::<Type, Token![,]>::parse_terminated.parse2(tokens.clone())
         {
-            return Ok(Self(types.into_iter().collect()));
+            return Ok(Self(named.iter().map(types::peel).cloned().collect()));
         }
         Err(wrong(name, &value, "types", &format!("`{name}(OlderType)`")))
     }
