@@ -8,7 +8,7 @@ fn hear(order: &Order) {
     let _ = order;
 }
 
-#[listener(order.#, queue = billing.*)]
+#[listener(order.#, queue = "billing")]
 fn hear_all(ctx: &Context) {
     let _ = ctx;
 }
