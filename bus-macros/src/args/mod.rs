@@ -83,9 +83,6 @@ fn item(input: ParseStream<'_>, errors: &Errors) -> syn::Result<Item> {
         return Err(input.error("expected an argument; write a name, a literal or a path"));
     }
     let name = input.call(Ident::parse_any)?;
-    if input.peek(Token![.]) {
-        return unquoted(&name, input, errors);
-    }
     let value = if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
         if input.is_empty() || input.peek(Token![,]) {

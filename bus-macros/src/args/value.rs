@@ -145,11 +145,9 @@ fn time(name: &Ident, expr: Expr) -> syn::Result<Time> {
                 format!("`{name}` lacks its quotes or its unit; write `\"{number}{unit}\"`"),
             ))
         }
-        expr @ (Expr::Path(_)
-        | Expr::Call(_)
-        | Expr::MethodCall(_)
-        | Expr::Block(_)
-        | Expr::Macro(_)) => Ok(Time::Expression(Box::new(expr))),
+        Expr::Path(_) | Expr::Call(_) | Expr::MethodCall(_) | Expr::Block(_) | Expr::Macro(_) => {
+            Ok(Time::Expression(Box::new(expr)))
+        }
         other => {
             Err(wrong(name, &Value::Assigned(other), "a duration", &format!("`{name} = \"5s\"`")))
         }

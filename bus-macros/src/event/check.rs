@@ -112,8 +112,10 @@ fn event<'a>(
 fn names(arguments: &parse::Arguments, right_key: bool, errors: &Errors) -> Option<Names> {
     let (text, span) = match (arguments.name.get(), arguments.key.get()) {
         (Some(name), _) => (name.text.clone(), name.span),
-        (None, Some(key)) => (names::of_key(&key.value()), key.span()),
-        (None, None) => return None,
+        (None, Some(key)) if !arguments.name.is_given() => {
+            (names::of_key(&key.value()), key.span())
+        }
+        _ => return None,
     };
     if let Err(message) = names::event(&text) {
         if right_key || arguments.name.is_given() {

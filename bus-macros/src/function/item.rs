@@ -87,18 +87,6 @@ impl Function {
         }
     }
 
-    /// The function for other code to name, after its signature was refused.
-    pub(crate) fn emit_refused(&self) -> TokenStream {
-        let Self { attrs, vis, sig, body: Body::Block(_) } = self else { return self.emit() };
-        let mut sig = sig.clone();
-        let mut forever = Forever(false);
-        forever.visit_return_type_mut(&mut sig.output);
-        if !forever.0 {
-            return self.emit();
-        }
-        quote!(#(#attrs)* #[allow(unused)] #vis #sig { loop {} })
-    }
-
     /// The function as the user wrote it, with leave for the lints that object to a signature
     /// which the bus prescribes.
     pub(crate) fn emit(&self) -> TokenStream {
@@ -176,20 +164,6 @@ impl VisitMut for Borrows {
 
     fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
-    }
-}
-
-/// Lends every reference of a refused return type for ever, so that rustc does not object to a
-/// lifetime that the macro has objected to already.
-struct Forever(bool);
-
-impl VisitMut for Forever {
-    fn visit_type_reference_mut(&mut self, reference: &mut syn::TypeReference) {
-        if reference.lifetime.is_none() {
-            reference.lifetime = Some(parse_quote!('static));
-            self.0 = true;
-        }
-        syn::visit_mut::visit_type_reference_mut(self, reference);
     }
 }
 

@@ -100,7 +100,6 @@ macro_rules! services {
 services!("macro_rules_service", "macro_rules.by_service", "macro_rules.#");
 
 pub fn main() {
-    let _ = captured::execute(1).wait();
     let _ = same::execute(1).wait();
     let _ = text::execute(String::new()).wait();
     let _ = by_literals::execute().wait();
