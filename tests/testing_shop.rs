@@ -87,9 +87,11 @@ fn an_order_that_comes_twice_is_billed_once() -> bus::Result<()> {
 fn billing_goes_without_its_ledger() -> bus::Result<()> {
     let bus = TestBus::builder()
         .without(["billing.ledger"])
-        .replace::<book, _>(|_: String, account: String, _: billing::Booking| {
-            if account == "alice" { Ok(()) } else { Err("no such account") }
-        })
+        .replace::<book, _>(
+            |_: String, account: String, _: billing::Booking| {
+                if account == "alice" { Ok(()) } else { Err("no such account") }
+            },
+        )
         .build()?;
     bus.fire(order()).handled().wait()?.ok()?;
     let outcomes = bus.fire(Order { account: "bob".to_owned(), ..order() }).handled().wait()?;
