@@ -18,8 +18,15 @@ use bus::testing::{TestBuilder, TestBus};
 use bus::{Clock, ErrorKind};
 use support::{Door, Log, has, text};
 
+const NANOSECOND: Duration = Duration::from_nanos(1);
+
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+/// The last moment before so many seconds are over.
+fn just_under(seconds: u64) -> Duration {
+    secs(seconds).saturating_sub(NANOSECOND)
 }
 
 /// What no test takes that moves virtual time alone, on however slow a machine.
@@ -41,7 +48,7 @@ fn bench_with(service: &str, change: impl FnOnce(TestBuilder) -> TestBuilder) ->
     let builder = TestBus::builder().services([service]).state(log.clone()).state(door.clone());
     // A test that needs this is wrong: nothing here awaits the outside and is to be given up.
     let builder = change(builder.patience(secs(3600)));
-    Bench { bus: builder.build().unwrap(), log, door }
+    Bench { bus: builder.build().expect("it is wired rightly"), log, door }
 }
 
 mod alone {

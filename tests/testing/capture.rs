@@ -11,7 +11,7 @@ use super::*;
 /// Not `Clone`.
 #[derive(Debug, PartialEq, Serialize, Deserialize, Event)]
 #[event(exchange = "letters", key = "letter.sent")]
-#[event(exchange = "letters", key = "letter.returned")]
+#[event(key = "letter.returned")]
 pub(crate) struct Letter {
     text: String,
 }
@@ -55,7 +55,7 @@ fn letter(text: &str) -> Letter {
 fn capturing() -> (TestBus, Addresses) {
     let addresses = Addresses::default();
     let builder = TestBus::builder().services(["capture"]).state(addresses.clone());
-    (builder.build().unwrap(), addresses)
+    (builder.build().expect("it is wired rightly"), addresses)
 }
 
 #[test]

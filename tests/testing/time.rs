@@ -6,7 +6,7 @@ use super::*;
 fn virtually<T>(bus: &TestBus, run: impl FnOnce() -> T) -> (T, Duration) {
     let before = bus.time();
     let output = run();
-    (output, bus.time().duration_since(before).unwrap())
+    (output, bus.time().duration_since(before).expect("time goes on"))
 }
 
 mod retried {
@@ -76,11 +76,11 @@ mod retried {
         let Bench { bus, log, .. } = bench("time");
         let ((), took) = virtually(&bus, || {
             bus.fire(job("a"));
-            bus.advance(secs(11) - Duration::from_nanos(1));
+            bus.advance(just_under(11));
         });
-        assert_eq!(took, secs(11) - Duration::from_nanos(1));
+        assert_eq!(took, just_under(11));
         assert_eq!(log.all(), ["a 1", "a 2"]);
-        bus.advance(Duration::from_nanos(1));
+        bus.advance(NANOSECOND);
         assert_eq!(log.all(), ["a 1", "a 2", "a 3"]);
     }
 
@@ -164,7 +164,7 @@ mod answered {
 
     #[command(timeout = "7s")]
     async fn hang() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     #[command]
@@ -271,6 +271,68 @@ mod outside {
     }
 }
 
+/// A chain through every kind of handler.
+mod chain {
+    use super::*;
+
+    #[event(exchange = "chain", key = "link")]
+    pub(crate) struct Link {
+        left: u32,
+    }
+
+    #[listener(concurrency = 4)]
+    async fn pull(link: Link, ctx: &Context) -> Result<(), Box<dyn std::error::Error>> {
+        add::execute(weigh::execute(link.left).await?).await?;
+        if link.left > 0 {
+            ctx.bus().fire(Link { left: link.left - 1 });
+        }
+        Ok(())
+    }
+
+    #[command]
+    fn weigh(links: u32) -> u32 {
+        smol::block_on(async { futures_lite::future::yield_now().await });
+        halve::execute(links * 2).wait().unwrap_or_default()
+    }
+
+    #[command(service = "time.halving")]
+    fn halve(links: u32) -> u32 {
+        links / 2
+    }
+
+    #[derive(Default)]
+    pub(crate) struct Scales {
+        total: u32,
+    }
+
+    #[service("time.scales")]
+    impl Scales {
+        #[command]
+        async fn add(&mut self, links: u32) {
+            self.total += weigh::execute(links).await.unwrap_or_default();
+        }
+
+        #[command]
+        fn total(&self) -> u32 {
+            self.total
+        }
+    }
+
+    #[test]
+    fn settled_is_what_is_done_to_its_end() {
+        let Bench { bus, .. } = bench("time");
+        for round in 1..=200 {
+            bus.fire(Link { left: 3 });
+            bus.settle();
+            assert_eq!(bus.stats().services.iter().map(|service| service.open).sum::<u64>(), 0);
+            let ((), took) = virtually(&bus, || {
+                assert_eq!(total::on(&bus).execute().wait(), Ok(round * (3 + 2 + 1)));
+            });
+            assert_eq!(took, secs(0));
+        }
+    }
+}
+
 mod limited {
     use super::*;
 
@@ -279,7 +341,7 @@ mod limited {
 
     #[listener(timeout = "10s", retry = 2, backoff = "1s")]
     async fn print(_: Page) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     #[test]
