@@ -1,5 +1,6 @@
 //! Who waits for receipts is held back, who does not goes on until it is far too much, and nobody is
 //! held back by itself.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 #[path = "support/traced.rs"]

@@ -1,4 +1,5 @@
 //! The bus's own events: heard like any other, made for nobody, and never the cause of themselves.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 
