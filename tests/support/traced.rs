@@ -1,4 +1,5 @@
 //! Gathers what is traced in this process: spans and lines of the log.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
