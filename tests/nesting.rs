@@ -53,7 +53,7 @@ mod blocking {
     }
 
     #[test]
-    #[ignore = "open: the stack of the service's thread overflows, which ends the process"]
+    #[ignore = "open: as above"]
     fn blocking_too_deep_on_one_stack_is_a_typed_error() {
         let bus = bus::builder().services(["blocking"]).build().unwrap();
         assert!(!text(fall::on(&bus).execute(1_000).wait()).is_empty());
@@ -122,7 +122,6 @@ mod borrowing {
     }
 
     #[test]
-    #[ignore = "open: the stack of the service's thread overflows, which ends the process"]
     fn lending_too_deep_on_one_stack_is_a_typed_error() {
         let bus = bus::builder().services(["borrowing"]).build().unwrap();
         assert!(!text(sink::on(&bus).execute(1_000).wait()).is_empty());
