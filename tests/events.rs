@@ -625,26 +625,28 @@ mod inline {
     pub(crate) struct Fail {}
 
     #[listener(inline, retry = 1, backoff = "0s")]
-    fn fails(_: &Fail, log: State<Log<ThreadId>>) -> Result<(), &'static str> {
+    fn fails(_: &Fail, log: State<Log<ThreadId>>, names: State<Log>) -> Result<(), &'static str> {
         log.add(thread_id());
+        names.add(support::thread_name());
         Err("again")
     }
 
-    fn start() -> (bus::Running, Log<ThreadId>) {
-        let log = Log::default();
-        (bus::builder().services(["inline"]).state(log.clone()).build().unwrap(), log)
+    fn start() -> (bus::Running, Log<ThreadId>, Log) {
+        let (log, names) = (Log::default(), Log::default());
+        let bus = bus::builder().services(["inline"]).state(log.clone()).state(names.clone());
+        (bus.build().unwrap(), log, names)
     }
 
     #[test]
     fn an_inline_listener_is_done_when_firing_returns() {
-        let (bus, log) = start();
+        let (bus, log, _) = start();
         drop(bus.fire(Down { left: 3 }));
         assert_eq!(log.all(), vec![thread_id(); 4]);
     }
 
     #[test]
     fn inline_listeners_that_nest_go_to_their_service_at_some_depth() {
-        let (bus, log) = start();
+        let (bus, log, _) = start();
         drop(bus.fire(Down { left: 1000 }));
         bus.settle();
         let here = log.all().iter().filter(|thread| **thread == thread_id()).count();
@@ -654,12 +656,12 @@ mod inline {
 
     #[test]
     fn later_attempts_of_an_inline_listener_run_on_its_service() {
-        let (bus, log) = start();
+        let (bus, log, names) = start();
         let outcomes = bus.fire(Fail {}).handled().wait().unwrap();
         has(&text(outcomes.ok()), &["again"]);
         let all = log.all();
         assert_eq!((all.len(), all[0]), (2, thread_id()));
-        assert_ne!(all[1], thread_id());
+        assert_eq!(names.all()[1], "inline");
     }
 }
 

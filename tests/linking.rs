@@ -13,6 +13,34 @@ mod again {
     bus::link!(linked);
 }
 
+/// What a crate that is linked twice leaves: two registrations from one place.
+mod doubled {
+    use bus::prelude::*;
+
+    macro_rules! twice {
+        ($command:ident, $listener:ident) => {
+            const _: () = {
+                #[command]
+                fn $command() -> u32 {
+                    1
+                }
+                #[listener("doubled")]
+                fn $listener(_: u32) {}
+            };
+            const _: () = {
+                #[command]
+                fn $command() -> u32 {
+                    1
+                }
+                #[listener("doubled")]
+                fn $listener(_: u32) {}
+            };
+        };
+    }
+
+    twice!(once, heard);
+}
+
 mod nothing {
     bus::link!(blank);
 }
@@ -37,11 +65,12 @@ fn linking_a_crate_brings_its_handlers() {
 }
 
 #[test]
-fn a_crate_that_is_linked_twice_counts_once() {
+fn a_handler_that_is_linked_twice_counts_once() {
     let bus = bus::builder().build().unwrap();
     let commands = bus.catalog().commands().iter().map(bus::CommandEntry::name);
-    assert_eq!(commands.collect::<Vec<_>>(), ["warehouse.measure"]);
-    let outcomes = bus.fire(linked::Stored { content: "tea".into() }).handled().wait().unwrap();
+    assert_eq!(commands.collect::<Vec<_>>(), ["doubled.once", "warehouse.measure"]);
+    assert_eq!(bus.execute_command("doubled.once", ()).wait(), Ok(1));
+    let outcomes = bus.fire_event("doubled", 1).handled().wait().unwrap();
     assert_eq!(outcomes.len(), 1);
 }
 

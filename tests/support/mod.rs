@@ -89,9 +89,10 @@ impl Door {
     }
 }
 
-/// Gives every other task of the executor its turn, several times.
+/// Gives whatever else its thread has to do its turn, several times: more often than a service runs
+/// tasks before it looks at its mailbox.
 pub(crate) async fn yield_often() {
-    for _ in 0..50 {
+    for _ in 0..200 {
         futures_lite::future::yield_now().await;
     }
 }
