@@ -365,7 +365,7 @@ mod late {
         bus.shutdown_within(Duration::from_millis(1)).unwrap_err();
         assert_eq!(log.all(), ["dropped"]);
         let error = call.wait().unwrap_err();
-        assert_eq!(error, ExecuteError::Cancelled);
+        assert_eq!(error, ExecuteError::Interrupted);
         assert!(error.outcome_unknown(), "it began");
         let outcomes = handled.wait().unwrap();
         let failure = outcomes.get("come").unwrap().failure().unwrap();

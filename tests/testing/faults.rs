@@ -202,7 +202,7 @@ fn a_handler_is_found_by_its_name_its_path_and_its_function() {
         bus.inject(name).unwrap().fail(1, "no ink");
     }
     assert_eq!(bus.inject("printer").unwrap().left(), 3);
-    bus.inject("dynamic.said").unwrap().fail(5, "deaf");
+    bus.inject("bus.closures.said").unwrap().fail(5, "deaf");
     assert!(bus.fire_event("said", "x").handled().wait().unwrap().ok().is_err());
     for (unknown, near) in [
         ("prnter", "there is no handler `prnter`; did you mean `printer`"),
