@@ -116,3 +116,21 @@ pub(crate) fn is_own(exchange: &str, key: &str) -> bool {
 pub(crate) fn is_heard_by(pattern: &str) -> bool {
     pattern.starts_with("bus.") && KEYS.iter().any(|key| matches(pattern, key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::Builder;
+
+    // Here, since these tests have no listener.
+    #[test]
+    fn nobody_is_warned_that_nobody_hears_them() {
+        assert_eq!(Builder::new().verify().warnings(), []);
+    }
+
+    #[test]
+    fn a_pattern_that_only_begins_like_them_is_not_for_them() {
+        assert!(is_heard_by("bus.#") && is_heard_by("bus.*"));
+        assert!(!is_heard_by("bus.line.*") && !is_heard_by("#") && !is_heard_by("busy.#"));
+    }
+}
