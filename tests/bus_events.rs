@@ -272,7 +272,7 @@ mod starts {
         let bus = bus::builder().services(["press"]).register_listener(Started::EVENT, hear);
         let bus = bus.build().unwrap();
         bus.settle();
-        assert_eq!(log.all(), ["dynamic, press"]);
+        assert_eq!(log.all(), ["bus.closures, press"]);
     }
 }
 

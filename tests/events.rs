@@ -664,3 +664,54 @@ mod inline {
         assert_eq!(names.all()[1], "inline");
     }
 }
+
+mod written {
+    use super::*;
+
+    /// Everything that this writes stands at one place.
+    macro_rules! write {
+        ($name:ident, $Event:ident, $exchange:tt) => {
+            #[event(exchange = $exchange, key = "same")]
+            pub(crate) struct $Event {}
+
+            #[listener]
+            fn $name(_: &$Event, log: State<Log>) {
+                log.add(stringify!($Event));
+            }
+        };
+    }
+
+    #[allow(dead_code, reason = "what a macro of this crate writes is looked at more closely")]
+    mod here {
+        use super::*;
+
+        macro_rules! both {
+            () => {
+                write!(same, One, "written.one");
+
+                #[service("written.here.state")]
+                impl super::Counter {
+                    #[listener]
+                    fn same(&self, _: &One, log: State<Log>) {
+                        log.add("state");
+                    }
+                }
+
+                write!(other, Two, "written.two");
+            };
+        }
+        both!();
+    }
+
+    #[derive(Default)]
+    pub(crate) struct Counter;
+
+    #[test]
+    fn what_one_macro_writes_is_told_apart() {
+        let log = Log::<String>::default();
+        let bus = bus::builder().services(["written"]).state(log.clone()).build().unwrap();
+        bus.fire(here::One {}).handled().wait().unwrap().ok().unwrap();
+        bus.fire(here::Two {}).handled().wait().unwrap().ok().unwrap();
+        assert_eq!(log.sorted(), ["One", "Two", "state"]);
+    }
+}

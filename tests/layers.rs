@@ -233,7 +233,7 @@ mod seen {
         assert_eq!(
             log.sorted(),
             [
-                "Event seen/come to dynamic.come #1: ok",
+                "Event seen/come to bus.closures.come #1: ok",
                 "Event seen/come to seen.one #1: ok",
                 "Event seen/come to seen.three #1: Error: not yet",
                 "Event seen/come to seen.three #2: ok",
@@ -269,7 +269,7 @@ mod refusal {
     #[command]
     fn now(log: State<Log>) -> Result<u32, String> {
         log.add("ran");
-        Ok(1)
+        Err("no".into())
     }
 
     #[command]
@@ -364,9 +364,8 @@ mod panics {
     impl Bad {
         fn at(&self, place: &str) {
             use std::sync::atomic::Ordering;
-            if place == self.place && self.left.swap(0, Ordering::SeqCst) == 1 {
-                panic!("bad layer");
-            }
+            let now = place == self.place && self.left.swap(0, Ordering::SeqCst) == 1;
+            assert!(!now, "bad layer");
         }
     }
 
@@ -626,6 +625,7 @@ mod spans {
     fn place(ctx: &Context) -> String {
         price::execute().wait().unwrap();
         tally::execute().wait().unwrap();
+        ask::execute().wait().unwrap();
         Placed {}.fire();
         ctx.traceparent()
     }
@@ -640,6 +640,25 @@ mod spans {
 
     #[command(inline)]
     fn tally() {}
+
+    #[derive(Default)]
+    pub(crate) struct Desk {
+        asked: u32,
+    }
+
+    #[service("spans.desk")]
+    impl Desk {
+        /// Waits while the other one runs on top of it.
+        #[command]
+        fn ask(&self) -> u32 {
+            reply::execute().wait().unwrap()
+        }
+
+        #[command]
+        fn reply(&self) -> u32 {
+            self.asked
+        }
+    }
 
     #[listener(service = "spans.bills", retry = 1, backoff = "0s")]
     fn bill(_: &Placed, ctx: &Context) -> Result<(), String> {
@@ -682,19 +701,32 @@ mod spans {
         let (trace, _) = parts(&root).unwrap();
         let found: Vec<_> =
             spans.iter().map(|span| (span.field("handler"), span.field("attempt"))).collect();
-        let handlers = ["spans.bills.bill", "spans.bills.bill", "spans.bills.ship"];
-        let all = [("spans.place", "1"), ("spans.prices.price", "1"), ("spans.tally", "1")];
-        let [first, second, ship] = handlers;
-        assert_eq!(found, [&[(first, "1"), (second, "2"), (ship, "1")][..], &all].concat());
+        assert_eq!(
+            found,
+            [
+                ("spans.bills.bill", "1"),
+                ("spans.bills.bill", "2"),
+                ("spans.bills.ship", "1"),
+                ("spans.desk.ask", "1"),
+                ("spans.desk.reply", "1"),
+                ("spans.place", "1"),
+                ("spans.prices.price", "1"),
+                ("spans.tally", "1"),
+            ]
+        );
         let mut ids = Vec::new();
         for span in &spans {
             let (same, id) = parts(span.field("traceparent")).unwrap();
             assert_eq!(same, trace);
             ids.push(id);
-            let is_root = span.field("handler") == "spans.place";
-            assert_eq!(span.field("parent"), if is_root { "" } else { root.as_str() });
-            assert_eq!(span.field("traceparent") == root, is_root);
+            let parent = match span.field("handler") {
+                "spans.place" => "",
+                "spans.desk.reply" => spans[3].field("traceparent"),
+                _ => &root,
+            };
+            assert_eq!(span.field("parent"), parent);
         }
+        assert_eq!(spans[5].field("traceparent"), root);
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), spans.len(), "every attempt has an id of its own");
@@ -733,7 +765,7 @@ mod spans {
         );
         assert_eq!((bill(2).field("failure"), bill(2).field("otel.status_code")), ("", "OK"));
         assert_eq!(bill(1).field("id"), bill(2).field("id"));
-        let place = &spans[3];
+        let place = &spans[5];
         assert_eq!(place.field("correlation_id"), place.field("id"));
         assert_eq!(place.field("correlation_id"), bill(1).field("correlation_id"));
         assert_ne!(place.field("id"), bill(1).field("id"));

@@ -4,7 +4,7 @@
 mod support;
 
 use bus::prelude::*;
-use support::{Door, text};
+use support::text;
 
 /// Asynchronous handlers that block instead of awaiting.
 mod blocking {
@@ -42,7 +42,6 @@ mod blocking {
     }
 
     #[test]
-    #[ignore = "open: an asynchronous delivery that is handed over wakes the outermost waiter alone"]
     fn asynchronous_handlers_that_block_on_each_other_finish() {
         let bus = bus::builder().services(["blocking"]).build().unwrap();
         for depth in [0, 1, 2, 3, 4, 7, 20, 50, 1, 0] {
@@ -53,7 +52,6 @@ mod blocking {
     }
 
     #[test]
-    #[ignore = "open: as above"]
     fn blocking_too_deep_on_one_stack_is_a_typed_error() {
         let bus = bus::builder().services(["blocking"]).build().unwrap();
         assert!(!text(fall::on(&bus).execute(1_000).wait()).is_empty());
@@ -170,33 +168,5 @@ mod outcomes {
     fn a_listener_may_wait_for_its_own_event() {
         let bus = bus::builder().services(["outcomes"]).build().unwrap();
         bus.fire(Ripple { left: 40 }).handled().wait().unwrap().ok().unwrap();
-    }
-}
-
-/// A listener of one event at a time that waits for itself.
-mod lane {
-    use super::*;
-
-    #[event(exchange = "lane", key = "loop")]
-    pub(crate) struct Loop {
-        pub(crate) left: u32,
-    }
-
-    #[listener(retry = 0)]
-    async fn turn(event: &Loop, door: State<Door>) -> Result<(), String> {
-        door.let_one();
-        if event.left == 0 {
-            return Ok(());
-        }
-        let handled = Loop { left: event.left - 1 }.fire().handled().await;
-        handled.and_then(bus::Outcomes::ok).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    #[ignore = "open: a listener that awaits its own event, one at a time, waits for ever"]
-    fn waiting_for_a_lane_that_one_stands_in_is_a_deadlock_at_once() {
-        let bus = bus::builder().services(["lane"]).state(Door::default()).build().unwrap();
-        let outcomes = bus.fire(Loop { left: 1 }).handled().wait().unwrap();
-        support::has(&text(outcomes.ok()), &["waiting would never end", "`lane.turn`"]);
     }
 }

@@ -58,7 +58,7 @@ fn each_retry_comes_at_its_time() -> bus::Result<()> {
     bus.fire(order());
     bus.settle();
     for (seconds, before) in [(5, 1), (10, 2), (15, 3), (30, 4), (120, 5)] {
-        bus.advance(Duration::from_secs(seconds) - Duration::from_nanos(1));
+        bus.advance(Duration::from_secs(seconds).saturating_sub(Duration::from_nanos(1)));
         assert_eq!(attempts(), before);
         bus.advance(Duration::from_nanos(1));
         assert_eq!(attempts(), before + 1);

@@ -4,13 +4,14 @@
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::mem::{Discriminant, discriminant};
 
 use crate::closure::Closure;
 use crate::command::CommandDescriptor;
 use crate::error::Fault;
 use crate::event::{EventDescriptor, ListenerDescriptor, Registration, Source};
 use crate::events;
-use crate::handler::{Link, Place, ServiceDescriptor};
+use crate::handler::{Handler, Link, Place, ServiceDescriptor, ServiceRef};
 use crate::name::DEFAULT_EXCHANGE;
 use crate::naming::Namer;
 use crate::router;
@@ -196,14 +197,14 @@ impl Catalog {
         let mut listeners = Vec::new();
         let mut services = Vec::new();
         for registration in linked {
-            let (place, what) = registration.identity();
-            let twice = !seen.insert((place, what));
+            let identity = registration.identity();
+            let twice = !seen.insert(identity);
             match registration {
                 Registration::Command(command) if twice => {
                     // Both handles must find the one command.
-                    let same = commands.iter_mut().find(|same| {
-                        (same[0].handler.place, same[0].handler.function) == (place, what)
-                    });
+                    let same = commands
+                        .iter_mut()
+                        .find(|same| Registration::Command(same[0]).identity() == identity);
                     if let Some(same) = same {
                         same.push(command);
                     }
@@ -324,15 +325,22 @@ impl Catalog {
 }
 
 impl Registration {
-    /// What tells two registrations apart: the same one linked twice is one.
-    fn identity(&self) -> (Place, &'static str) {
-        match self {
-            Self::Command(command) => (command.handler.place, command.handler.function),
-            Self::Listener(listener) => (listener.handler.place, listener.handler.function),
-            Self::Event(event) => (event.place, event.key),
-            Self::Service(service) => (service.place, service.type_name),
-            Self::ServiceName(name) => (name.place, name.name),
-            Self::Link(link) => (link.place, link.krate),
-        }
+    /// What tells two registrations apart: the same one linked twice is one. The place alone does not,
+    /// since all that one `macro_rules!` macro writes stands where that was called.
+    fn identity(&self) -> (Discriminant<Self>, Place, &'static str, &'static str) {
+        let of_handler = |handler: &Handler| match handler.service {
+            ServiceRef::State(service) => (handler.place, handler.function, service.type_name),
+            ServiceRef::Named(name) => (handler.place, handler.function, name),
+            ServiceRef::Module => (handler.place, handler.function, ""),
+        };
+        let (place, what, of) = match self {
+            Self::Command(command) => of_handler(&command.handler),
+            Self::Listener(listener) => of_handler(&listener.handler),
+            Self::Event(event) => (event.place, event.key, event.exchange),
+            Self::Service(service) => (service.place, service.type_name, ""),
+            Self::ServiceName(name) => (name.place, name.name, ""),
+            Self::Link(link) => (link.place, link.krate, ""),
+        };
+        (discriminant(self), place, what, of)
     }
 }

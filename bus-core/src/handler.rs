@@ -88,7 +88,7 @@ pub struct Options {
     pub retry: Option<u32>,
     /// How long to wait before each further attempt; the last one repeats. Empty: the default.
     pub backoff: &'static [Duration],
-    /// How long one attempt may take.
+    /// How long one attempt of a listener or a task may take; how long a caller waits for a command.
     pub timeout: Option<Duration>,
     /// How many run at once, if asynchronous.
     pub concurrency: Option<usize>,

@@ -3,7 +3,9 @@
 //! Keys and patterns follow the topic exchange of AMQP 0-9-1 (specification, section 3.1.3.3):
 //! words split by `.`; in a pattern `*` is exactly one word and `#` is zero or more. Two rules are
 //! narrower than the specification's, so that no key means nothing: a word is never empty, and a
-//! key of ours has no wildcard in it. The limit of 255 bytes is the specification's `shortstr`.
+//! key of ours has no `*` or `#` in it, not even inside of a word. The limit of 255 bytes is the
+//! specification's `shortstr`; it holds for every name, since each is used as it is, without a prefix.
+//! The macros hold the same rules while they run.
 
 use std::fmt;
 
@@ -61,10 +63,10 @@ impl std::error::Error for NameError {}
 ///
 /// # Errors
 ///
-/// If it is empty, too long, has an empty word or a wildcard.
+/// If it is empty, longer than 255 bytes, has an empty word, or `*` or `#` in any word.
 pub fn check_key(key: &str) -> Result<(), NameError> {
     check_words(key)?;
-    if key.split('.').any(|word| word == "*" || word == "#") {
+    if key.contains(['*', '#']) {
         return Err(NameError::Wildcard(key.to_owned()));
     }
     Ok(())
@@ -87,7 +89,8 @@ pub fn check_pattern(pattern: &str) -> Result<(), NameError> {
 ///
 /// # Errors
 ///
-/// If it is empty, too long, has an empty word, or a character outside `A-Z a-z 0-9 _ - .`.
+/// If it is empty, longer than 255 bytes, has an empty word, or a character outside
+/// `A-Z a-z 0-9 _ - .`.
 pub fn check_name(name: &str) -> Result<(), NameError> {
     check_words(name)?;
     let odd = |c: &char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
@@ -147,7 +150,9 @@ mod tests {
         assert_eq!(check_key(""), Err(NameError::Empty));
         assert_eq!(check_key("a..b"), Err(NameError::EmptyWord("a..b".into())));
         assert_eq!(check_key(".a"), Err(NameError::EmptyWord(".a".into())));
-        assert_eq!(check_key("a.*"), Err(NameError::Wildcard("a.*".into())));
+        for key in ["a.*", "#", "a.b*", "a#.b", "*a"] {
+            assert_eq!(check_key(key), Err(NameError::Wildcard(key.into())));
+        }
         assert_eq!(check_key(&"x".repeat(255)), Ok(()));
         assert_eq!(check_key(&"x".repeat(256)), Err(NameError::TooLong(256)));
     }
@@ -163,6 +168,8 @@ mod tests {
     #[test]
     fn names_keep_to_their_alphabet() {
         assert_eq!(check_name("billing.say_hello-2"), Ok(()));
+        assert_eq!(check_name(&"x".repeat(255)), Ok(()));
+        assert_eq!(check_name(&"x".repeat(256)), Err(NameError::TooLong(256)));
         assert_eq!(check_name("a b"), Err(NameError::Character("a b".into(), ' ')));
     }
 

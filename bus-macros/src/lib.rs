@@ -77,7 +77,7 @@ use proc_macro::TokenStream;
 /// | `service = "name"` | the service that it belongs to; else the one of its module |
 /// | `local` | never served to other processes; parameters and answer need no serde |
 /// | `inline` | its first attempt runs on the calling thread; for a synchronous function without state |
-/// | `timeout = "5s"` | how long one attempt may take |
+/// | `timeout = "5s"` | how long who executes it waits; the handler goes on. As a task: how long one attempt may take, [see below](#timeouts) |
 /// | `retry = 3` | how many further attempts a task has |
 /// | `backoff = "1s"`, `backoff = ["1s", "5s"]` | how long a task waits before each of them; the last one repeats |
 /// | `retry_if = path` | a `fn(&E) -> bool` that tells which errors are worth another attempt |
@@ -111,6 +111,14 @@ use proc_macro::TokenStream;
 ///     bus.shutdown()
 /// }
 /// ```
+///
+/// # Timeouts
+///
+/// Who executes a command waits for its `timeout`, else for the bus's default of 30 s, and receives
+/// `ExecuteError::Timeout`; the handler goes on. For a task, which nobody waits for, `timeout` is
+/// how long one attempt may take: an `async fn` is dropped at its next await and the attempt has
+/// failed, a synchronous one goes on. A handler that outlives its `timeout` sees it by
+/// `ctx.cancelled()`.
 ///
 /// # What a signature may be
 ///
@@ -183,7 +191,7 @@ pub fn command(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `retry = 5` | how many further attempts follow a failed one |
 /// | `backoff = "1s"`, `backoff = ["1s", "5s"]` | how long to wait before each of them; the last one repeats |
 /// | `retry_if = path` | a `fn(&E) -> bool` that tells which errors are worth another attempt |
-/// | `timeout = "5s"` | how long one attempt may take |
+/// | `timeout = "5s"` | how long one attempt may take: an `async fn` is dropped at its next await, a synchronous one only sees `ctx.cancelled()` |
 /// | `concurrency = 8` | how many run at once; for an `async fn` |
 /// | `prefetch = 64` | how many deliveries a broker sends ahead |
 /// | `crate = path` | where the bus is, if not at `::bus` |

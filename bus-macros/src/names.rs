@@ -1,7 +1,9 @@
 //! The rules of names: routing keys, patterns, names on the bus, identifiers made of them.
 //!
 //! Every rule is a function from the text to what is wrong with it, worded with its remedy. The
-//! same rules hold at run time for the dynamic API; here they hold while the macro runs.
+//! same rules hold at run time for the dynamic API (`bus::name`); here they hold while the macro
+//! runs. One limit is for all: a name is used as it is, so that a command's is a routing key and a
+//! queue without a prefix.
 
 use std::fmt::Write as _;
 
@@ -11,9 +13,6 @@ use crate::errors::Errors;
 
 /// AMQP 0-9-1 sends names and keys as short strings (section 4.2.5.3): at most 255 bytes.
 const SHORT_STRING: usize = 255;
-
-/// What the transport puts before or behind a command's name has to fit too: `command.{name}`.
-const COMMAND_NAME: usize = SHORT_STRING - "command.".len();
 
 /// Reports what breaks `rule` in a literal, at the literal.
 pub(crate) fn check(text: &LitStr, rule: impl FnOnce(&str) -> Result<(), String>, errors: &Errors) {
@@ -63,7 +62,7 @@ fn words(what: &str, text: &str) -> Result<(), String> {
     short(what, text, SHORT_STRING)
 }
 
-/// What is wrong with `name` as the name of a command or service on the bus.
+/// What is wrong with `name` as the name of a command, a service, an exchange or a queue.
 pub(crate) fn on_the_bus(what: &str, name: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err(format!("the name of {what} is empty; write one"));
@@ -78,15 +77,12 @@ pub(crate) fn on_the_bus(what: &str, name: &str) -> Result<(), String> {
     if name.split('.').any(str::is_empty) {
         return Err(format!("the name of {what} has no empty words; remove the surplus `.`"));
     }
-    short(&format!("the name of {what}"), name, COMMAND_NAME)
+    short(&format!("the name of {what}"), name, SHORT_STRING)
 }
 
 /// What is wrong with `name` as the name of an exchange.
 pub(crate) fn exchange(name: &str) -> Result<(), String> {
-    if name.is_empty() {
-        return Err("the name of an exchange is empty; write one".to_owned());
-    }
-    short("the name of an exchange", name, SHORT_STRING)
+    on_the_bus("an exchange", name)
 }
 
 /// What is wrong with `name` as the name of a queue.
@@ -99,7 +95,7 @@ pub(crate) fn queue(name: &str) -> Result<(), String> {
     if name.starts_with("amq.") {
         return Err("queues that begin with `amq.` are the broker's own; write another".to_owned());
     }
-    short("the name of a queue", name, SHORT_STRING)
+    on_the_bus("a queue", name)
 }
 
 fn short(what: &str, text: &str, most: usize) -> Result<(), String> {
@@ -113,7 +109,7 @@ fn short(what: &str, text: &str, most: usize) -> Result<(), String> {
 
 /// The name of an event that has none: the last word of its key, as an identifier.
 pub(crate) fn of_key(key: &str) -> String {
-    key.rsplit('.').next().unwrap_or(key).replace('-', "_").to_lowercase()
+    key.rsplit('.').find(|word| !word.is_empty()).unwrap_or(key).replace('-', "_").to_lowercase()
 }
 
 /// What is wrong with `name` as the name of an event, of which a constant and a method are made.
@@ -221,7 +217,8 @@ mod tests {
         assert!(refused(on_the_bus("a command", "say hello")).starts_with("` ` cannot stand"));
         assert!(refused(on_the_bus("a command", "")).contains("is empty"));
         assert!(refused(on_the_bus("a command", ".add")).contains("no empty words"));
-        assert!(refused(on_the_bus("a command", &"a".repeat(248))).contains("at most 247 bytes"));
+        assert_eq!(on_the_bus("a command", &"a".repeat(255)), Ok(()));
+        assert!(refused(on_the_bus("a command", &"a".repeat(256))).contains("at most 255 bytes"));
     }
 
     #[test]
@@ -229,7 +226,10 @@ mod tests {
         assert_eq!(queue("billing_order"), Ok(()));
         assert!(refused(queue("amq.gen")).contains("broker's own"));
         assert!(refused(queue("")).contains("is empty"));
+        assert!(refused(queue("billing order")).contains("cannot stand in the name of a queue"));
+        assert_eq!(exchange("amq.topic"), Ok(()));
         assert!(refused(exchange("")).contains("is empty"));
+        assert!(refused(exchange("a:b")).contains("cannot stand in the name of an exchange"));
     }
 
     #[test]

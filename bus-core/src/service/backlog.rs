@@ -58,10 +58,13 @@ impl Backlog {
 
     /// Takes the first that is for the service's own thread alone.
     pub(super) fn next_own(&mut self) -> Option<Delivery> {
-        let rest = std::mem::take(&mut self.queue);
-        let next = self.next();
-        self.queue.extend(rest);
-        next
+        while let Some(delivery) = self.own.pop_front() {
+            if self.has_lane(&delivery) {
+                return Some(delivery);
+            }
+            self.lane(&delivery.binding).waiting.push_back(delivery);
+        }
+        None
     }
 
     /// Takes the first in line; those of a full lane move there.

@@ -112,7 +112,8 @@ impl Service {
     /// Hands an asynchronous delivery to the service's own thread.
     fn hand_over(&self, delivery: Delivery) {
         self.backlog().hand_over(delivery);
-        self.handing.notify(1);
+        // All who listen are on that thread, and the innermost is the one that runs.
+        self.handing.notify(usize::MAX);
     }
 
     fn backlog(&self) -> MutexGuard<'_, Backlog> {

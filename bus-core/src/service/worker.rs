@@ -40,10 +40,10 @@ use crate::park;
 /// they themselves have asked for.
 const NESTED: usize = 16;
 
-/// How many handlers may wait on the stack of a service with state.
+/// How many handlers may wait on the stack of a service's own thread.
 const NESTED_MOST: usize = 128;
 
-/// The stack of a service with state, in bytes; the system provides what is used of it.
+/// The stack of a service's own thread, in bytes; the system provides what is used of it.
 const STACK: usize = 16 << 20;
 
 /// How many synchronous deliveries run before asynchronous ones get their turn.
@@ -61,10 +61,7 @@ pub(crate) fn spawn(
     ready: Sender<Result<(), Error>>,
 ) -> Result<(), Error> {
     let (bus, shared) = (bus.clone(), service.clone());
-    let mut thread = std::thread::Builder::new().name(service.name.to_string());
-    if service.state.is_some() {
-        thread = thread.stack_size(STACK);
-    }
+    let thread = std::thread::Builder::new().name(service.name.to_string()).stack_size(STACK);
     let awake = bus.awake();
     let body = move || {
         awake.iter().for_each(park::count);
@@ -464,8 +461,8 @@ impl Worker {
         if !self.serves.get() {
             return park::until(deadline, poll);
         }
+        let _nested = Nested::new(self);
         if self.service.state.is_some() {
-            let _nested = Nested::new(self);
             return self.wait_with_state(deadline, poll);
         }
         let rest = self.service.backlog().take().into_iter().map(Entry::One).collect();

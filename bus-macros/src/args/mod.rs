@@ -12,7 +12,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Expr, ExprPath, Lit, LitStr, Token, parse_quote, token};
+use syn::{Expr, ExprLit, ExprPath, Lit, LitStr, Token, token};
 
 pub(crate) use slot::{Slot, Value};
 pub(crate) use value::{Count, Flag, Name, Time, Types};
@@ -70,8 +70,11 @@ pub(crate) fn items(tokens: TokenStream, errors: &Errors) -> Vec<Item> {
 }
 
 fn item(input: ParseStream<'_>, errors: &Errors) -> syn::Result<Item> {
-    if input.peek(token::Group) || input.peek(Lit) {
-        return Ok(Item::Bare(plain(input.parse()?)));
+    if input.peek(Lit) || input.peek(token::Group) {
+        return Ok(Item::Bare(peel(input.parse()?)));
+    }
+    if let Some(pattern) = unquoted(input, errors) {
+        return Ok(Item::Bare(pattern));
     }
     if input.peek2(Token![::]) || input.peek(Token![::]) || input.peek(Token![<]) {
         return Ok(Item::Bare(Expr::Path(input.parse::<ExprPath>()?)));
@@ -80,15 +83,16 @@ fn item(input: ParseStream<'_>, errors: &Errors) -> syn::Result<Item> {
         return Err(input.error("expected an argument; write a name, a literal or a path"));
     }
     let name = input.call(Ident::parse_any)?;
-    if input.peek(Token![.]) {
-        return unquoted(&name, input, errors);
-    }
     let value = if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
         if input.is_empty() || input.peek(Token![,]) {
             Value::Missing
+        } else if input.fork().parse::<Expr>().is_err()
+            && let Some(text) = unquoted(input, errors)
+        {
+            Value::Assigned(text)
         } else {
-            Value::Assigned(plain(input.parse()?))
+            Value::Assigned(peel(input.parse()?))
         }
     } else if input.peek(token::Paren) {
         let content;
@@ -100,23 +104,43 @@ fn item(input: ParseStream<'_>, errors: &Errors) -> syn::Result<Item> {
     Ok(Item::Named(Argument { name, value }))
 }
 
-/// A name or a pattern whose quotes were forgotten; taken as if they were there.
-fn unquoted(first: &Ident, input: ParseStream<'_>, errors: &Errors) -> syn::Result<Item> {
-    let mut text = first.to_string();
-    while !input.is_empty() && !input.peek(Token![,]) {
-        text.push_str(&input.parse::<TokenTree>()?.to_string());
+/// The expression inside of parentheses, and inside of the invisible ones around what
+/// `macro_rules!` captured as `$e:expr` or `$l:literal`.
+pub(crate) fn peel(expr: Expr) -> Expr {
+    match expr {
+        Expr::Group(group) => peel(*group.expr),
+        Expr::Paren(paren) => peel(*paren.expr),
+        other => other,
     }
-    errors.at(first, format!("`{text}` lacks its quotes; write `\"{text}\"`"));
-    let text = LitStr::new(&text, first.span());
-    Ok(Item::Bare(parse_quote!(#text)))
 }
 
-/// What a `macro_rules!` has captured arrives in a group that nobody wrote; this is what is in it.
-pub(crate) fn plain(expr: Expr) -> Expr {
-    match expr {
-        Expr::Group(group) => plain(*group.expr),
-        expr => expr,
+/// Takes words delimited by dots as the string that they were meant to be, and reports that the
+/// quotes were forgotten.
+fn unquoted(input: ParseStream<'_>, errors: &Errors) -> Option<Expr> {
+    let ahead = input.fork();
+    let mut tokens = TokenStream::new();
+    let mut has_dot = false;
+    while !ahead.is_empty() && !ahead.peek(Token![,]) {
+        let token: TokenTree = ahead.parse().ok()?;
+        match &token {
+            TokenTree::Punct(punct) if punct.as_char() == '.' => has_dot = true,
+            TokenTree::Punct(punct) if matches!(punct.as_char(), '*' | '#' | '-') => {}
+            TokenTree::Ident(_) | TokenTree::Literal(_) => {}
+            TokenTree::Punct(_) | TokenTree::Group(_) => return None,
+        }
+        tokens.extend([token]);
     }
+    let text: String = tokens.clone().into_iter().map(|token| token.to_string()).collect();
+    if !(has_dot || text == "*" || text == "#") || text.contains('"') {
+        return None;
+    }
+    let span = input.span();
+    while !input.is_empty() && !input.peek(Token![,]) {
+        input.parse::<TokenTree>().ok()?;
+    }
+    errors.at(tokens, format!("a string lacks its quotes; write `\"{text}\"`"));
+    let lit = Lit::Str(LitStr::new(&text, span));
+    Some(Expr::Lit(ExprLit { attrs: Vec::new(), lit }))
 }
 
 fn skip_past_comma(input: ParseStream<'_>) -> syn::Result<()> {
@@ -202,8 +226,8 @@ pub(crate) use arguments;
 
 #[cfg(test)]
 mod tests {
+    use proc_macro2::{Delimiter, Group};
     use quote::quote;
-    use syn::LitStr;
 
     use super::*;
     use crate::errors::testing::gather;
@@ -231,6 +255,43 @@ mod tests {
         assert_eq!(arguments.retry.get().map(|count| count.value), Some(3));
         assert!(arguments.inline.is_given() && arguments.root.is_given());
         assert_eq!(arguments.queue.get().map(LitStr::value).as_deref(), Some("q"));
+    }
+
+    /// What `macro_rules!` makes of a capture.
+    fn captured(tokens: TokenStream) -> TokenTree {
+        Group::new(Delimiter::None, tokens).into()
+    }
+
+    #[test]
+    fn captures_and_parentheses_are_looked_into() {
+        let (pattern, queue, retry) =
+            (captured(quote!("a.b")), captured(quote!(("q"))), captured(quote!(3)));
+        let root = captured(quote!(::other::bus));
+        let (arguments, messages) =
+            parse(quote!(#pattern, queue = #queue, retry = (#retry), crate = #root));
+        assert_eq!(messages, [""; 0]);
+        assert!(matches!(&arguments.bare[..], [Expr::Lit(_)]), "{:?}", arguments.bare);
+        assert_eq!(arguments.queue.get().map(LitStr::value).as_deref(), Some("q"));
+        assert_eq!(arguments.retry.get().map(|count| count.value), Some(3));
+        assert!(arguments.root.get().is_some());
+        let event = captured(quote!(Order::SUBMIT));
+        let (arguments, messages) = parse(quote!(#event));
+        assert_eq!(messages, [""; 0]);
+        assert!(matches!(&arguments.bare[..], [Expr::Path(_)]), "{:?}", arguments.bare);
+    }
+
+    #[test]
+    fn forgotten_quotes_are_named() {
+        for text in ["order.*.submit", "order.#", "#", "*", "order.v1.charge-back", "a.1.b"] {
+            let tokens: TokenStream = text.parse().expect("the text is tokens");
+            let (arguments, messages) = parse(quote!(#tokens, inline));
+            assert_eq!(messages, [format!("a string lacks its quotes; write `\"{text}\"`")]);
+            assert_eq!(arguments.bare.len(), 1);
+            assert!(arguments.inline.is_given());
+        }
+        let (arguments, messages) = parse(quote!(queue = order.*.submit, retry = 3));
+        assert_eq!(messages, ["a string lacks its quotes; write `\"order.*.submit\"`"]);
+        assert!(arguments.queue.get().is_some() && arguments.retry.get().is_some());
     }
 
     #[test]

@@ -9,8 +9,9 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
 use syn::{Expr, ExprLit, ExprPath, Lit, LitStr, Path, Token, Type};
 
-use super::plain;
+use super::peel;
 use super::slot::{FromValue, Value};
+use crate::function::types;
 
 /// `inline`
 #[derive(Debug)]
@@ -121,7 +122,8 @@ impl FromValue for Vec<Time> {
 }
 
 fn time(name: &Ident, expr: Expr) -> syn::Result<Time> {
-    match plain(expr) {
+    let expr = peel(expr);
+    match expr {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
             match humantime::parse_duration(&text.value()) {
                 Ok(duration) => Ok(Time::Literal(duration, text.span())),
@@ -143,11 +145,9 @@ fn time(name: &Ident, expr: Expr) -> syn::Result<Time> {
                 format!("`{name}` lacks its quotes or its unit; write `\"{number}{unit}\"`"),
             ))
         }
-        expr @ (Expr::Path(_)
-        | Expr::Call(_)
-        | Expr::MethodCall(_)
-        | Expr::Block(_)
-        | Expr::Macro(_)) => Ok(Time::Expression(Box::new(expr))),
+        Expr::Path(_) | Expr::Call(_) | Expr::MethodCall(_) | Expr::Block(_) | Expr::Macro(_) => {
+            Ok(Time::Expression(Box::new(expr)))
+        }
         other => {
             Err(wrong(name, &Value::Assigned(other), "a duration", &format!("`{name} = \"5s\"`")))
         }
@@ -179,10 +179,10 @@ impl FromValue for Types {
     fn from_value(name: &Ident, value: Value) -> syn::Result<Self> {
         if let Value::List(tokens) = &value
             && !tokens.is_empty()
-            && let Ok(types) =
+            && let Ok(named) =
                 Punctuated::<Type, Token![,]>::parse_terminated.parse2(tokens.clone())
         {
-            return Ok(Self(types.into_iter().collect()));
+            return Ok(Self(named.iter().map(types::peel).cloned().collect()));
         }
         Err(wrong(name, &value, "types", &format!("`{name}(OlderType)`")))
     }

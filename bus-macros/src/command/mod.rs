@@ -67,7 +67,8 @@ pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStre
         return quote!(#item #errors);
     };
     let command = check::check(&arguments, &function, &Home::Module, &errors);
-    let generated = if errors.count() == 0 {
+    let is_right = errors.count() == 0;
+    let generated = if is_right {
         expand::expand(&command)
     } else if function.sig.receiver().is_none() {
         handle::fallback(&command)
@@ -75,7 +76,7 @@ pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStre
         // In an impl block nothing but methods can stand beside a method.
         TokenStream::new()
     };
-    let function = if errors.count() == 0 { function.emit() } else { function.emit_refused() };
+    let function = if is_right { function.emit() } else { function.emit_wrong() };
     let errors = errors.into_compile_errors();
     quote!(#function #generated #errors)
 }

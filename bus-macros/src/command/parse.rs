@@ -15,7 +15,7 @@ arguments! {
         inline: Flag = "inline",
         /// The service that it belongs to.
         service: LitStr = "service",
-        /// How long one attempt may take.
+        /// How long a caller waits, and how long one attempt of a task may take.
         timeout: Time = "timeout",
         /// A second implementation does not compile or link.
         unique: Flag = "unique",

@@ -100,24 +100,25 @@ fn event<'a>(
     Event {
         exchange,
         key,
-        names: names(arguments, key, errors),
+        names: names(arguments, key.is_some(), errors),
         upcasts: upcasts(input, arguments, errors),
         local: arguments.local.is_given(),
         span: arguments.key.get().map_or(*span, LitStr::span),
     }
 }
 
-/// What the event is called in code: `name`, else the last word of its key.
-fn names(arguments: &parse::Arguments, key: Option<&LitStr>, errors: &Errors) -> Option<Names> {
-    // A wrong key has been told already; its last word still names what other code uses.
-    let written = arguments.key.get().filter(|_| !arguments.name.is_given());
-    let (text, span) = match (arguments.name.get(), written) {
+/// What the event is called in code: `name`, else the last word of its key. A wrong key names it
+/// too, so that its users are not reported as well; that it names nothing is no error of its own.
+fn names(arguments: &parse::Arguments, right_key: bool, errors: &Errors) -> Option<Names> {
+    let (text, span) = match (arguments.name.get(), arguments.key.get()) {
         (Some(name), _) => (name.text.clone(), name.span),
-        (None, Some(key)) => (names::of_key(&key.value()), key.span()),
-        (None, None) => return None,
+        (None, Some(key)) if !arguments.name.is_given() => {
+            (names::of_key(&key.value()), key.span())
+        }
+        _ => return None,
     };
     if let Err(message) = names::event(&text) {
-        if arguments.name.is_given() || key.is_some() {
+        if right_key || arguments.name.is_given() {
             errors.at_span(span, message);
         }
         return None;

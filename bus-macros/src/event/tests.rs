@@ -319,3 +319,18 @@ fn a_wrong_event_keeps_its_names() {
     assert!(code.has("pub const SUBMIT") && code.has("pub fn submit"), "{code:?}");
     assert!(code.has("::bus::__private::Event for S") && !code.has("submit!"), "{code:?}");
 }
+
+#[test]
+fn an_event_with_a_wrong_key_keeps_its_names() {
+    for key in ["order.*.submit", "order..submit", "order.submit."] {
+        let tokens = attribute(
+            quote!(exchange = "a", key = #key),
+            &quote!(
+                pub struct S;
+            ),
+        );
+        assert_eq!(testing::messages(&tokens).len(), 1, "{key}");
+        let code = Code::new(&tokens);
+        assert!(code.has("pub const SUBMIT") && code.has("pub fn submit"), "{code:?}");
+    }
+}

@@ -3,13 +3,17 @@
 //! A body that does not parse is the user's to mend and rustc's to report; the macro does not look
 //! into it.
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
-use syn::visit_mut::VisitMut;
-use syn::{Attribute, ImplItemFn, Signature, Token, Visibility, parse_quote};
+use syn::visit_mut::{self, VisitMut};
+use syn::{
+    Attribute, ImplItemFn, Lifetime, ParenthesizedGenericArguments, Signature, Token, TypeFnPtr,
+    TypeReference, Visibility, parse_quote,
+};
 
 use super::Kind;
+use super::types::is_static;
 
 /// A function, or the signature of one.
 #[derive(Debug, Clone)]
@@ -83,18 +87,6 @@ impl Function {
         }
     }
 
-    /// The function for other code to name, after its signature was refused.
-    pub(crate) fn emit_refused(&self) -> TokenStream {
-        let Self { attrs, vis, sig, body: Body::Block(_) } = self else { return self.emit() };
-        let mut sig = sig.clone();
-        let mut forever = Forever(false);
-        forever.visit_return_type_mut(&mut sig.output);
-        if !forever.0 {
-            return self.emit();
-        }
-        quote!(#(#attrs)* #[allow(unused)] #vis #sig { loop {} })
-    }
-
     /// The function as the user wrote it, with leave for the lints that object to a signature
     /// which the bus prescribes.
     pub(crate) fn emit(&self) -> TokenStream {
@@ -105,19 +97,73 @@ impl Function {
             Body::Missing(_) => TokenStream::new(),
         }
     }
+
+    /// What stands for the function if it is wrong.
+    pub(crate) fn emit_wrong(mut self) -> TokenStream {
+        if matches!(self.body, Body::Block(_))
+            && let Some((sig, body)) = stub(&self.sig)
+        {
+            self.attrs.push(unused());
+            (self.sig, self.body) = (sig, Body::Block(body));
+        }
+        self.emit()
+    }
 }
 
-/// Lends every reference of a refused return type for ever, so that rustc does not object to a
-/// lifetime that the macro has objected to already.
-struct Forever(bool);
+/// Leave for a stub to use nothing.
+pub(crate) fn unused() -> Attribute {
+    parse_quote!(#[allow(unused, reason = "the function is wrong and this stands for it")])
+}
 
-impl VisitMut for Forever {
-    fn visit_type_reference_mut(&mut self, reference: &mut syn::TypeReference) {
+/// A stub of a wrong function, where the compiler would report its signature as well.
+///
+/// Where an answer borrows and nobody can tell from what, the compiler misses a lifetime and shows
+/// how to add one; the macro refuses the borrow, so that this would mislead. The stub has the same
+/// parameters, an answer that borrows from nothing, and a body that is not looked at.
+pub(crate) fn stub(sig: &Signature) -> Option<(Signature, TokenTree)> {
+    let mut stub = sig.clone();
+    let mut answer = Borrows::default();
+    answer.visit_return_type_mut(&mut stub.output);
+    let mut lent = Borrows::default();
+    sig.inputs.clone().iter_mut().for_each(|input| lent.visit_fn_arg_mut(input));
+    let is_clear = sig.receiver().is_some() || lent.elided + lent.named == 1;
+    if answer.elided == 0 || is_clear {
+        return None;
+    }
+    let body = Group::new(Delimiter::Brace, quote!(::core::unreachable!()));
+    Some((stub, TokenTree::Group(body)))
+}
+
+/// Counts the lifetimes of a type and makes them `'static`; those of the calls of a function
+/// pointer or of a closure are its own.
+#[derive(Debug, Default)]
+struct Borrows {
+    elided: usize,
+    named: usize,
+}
+
+impl VisitMut for Borrows {
+    fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
         if reference.lifetime.is_none() {
+            self.elided += 1;
             reference.lifetime = Some(parse_quote!('static));
-            self.0 = true;
+            self.visit_type_mut(&mut reference.elem);
+        } else {
+            visit_mut::visit_type_reference_mut(self, reference);
         }
-        syn::visit_mut::visit_type_reference_mut(self, reference);
+    }
+
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        if lifetime.ident == "_" {
+            self.elided += 1;
+        } else if !is_static(lifetime) {
+            self.named += 1;
+        }
+        *lifetime = parse_quote!('static);
+    }
+
+    fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
+    fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
     }
 }
 
@@ -148,6 +194,7 @@ pub(crate) fn head(item: &syn::Item) -> TokenStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::errors::testing::Code;
 
     fn refused(tokens: &TokenStream) -> String {
         Function::read(tokens, Kind::Command)
@@ -172,6 +219,64 @@ mod tests {
             Kind::Command,
         );
         assert!(function.is_ok_and(|f| matches!(f.body, Body::Missing(_)) && f.emit().is_empty()));
+    }
+
+    #[test]
+    fn an_answer_that_borrows_from_nobody_knows_whom_is_stubbed() {
+        let emit = |tokens: TokenStream| {
+            let function = Function::read(&tokens, Kind::Command);
+            function.map(|function| Code::new(&function.emit_wrong()))
+        };
+        for (wrong, stub) in [
+            (
+                quote!(
+                    fn f(x: Option<&str>, y: &mut u32) -> &str {
+                        x
+                    }
+                ),
+                "fn f(x: Option<&str>, y: &mut u32) -> &'static str { ::core::unreachable!() }",
+            ),
+            (
+                quote!(
+                    fn f() -> Option<Cow<'_, [&u8]>> {
+                        x
+                    }
+                ),
+                "fn f() -> Option<Cow<'static, [&'static u8]>> { ::core::unreachable!() }",
+            ),
+        ] {
+            assert!(emit(wrong).is_ok_and(|code| code.has(stub)), "{stub}");
+        }
+        for kept in [
+            quote!(
+                fn f(x: &str, y: u32) -> &str {
+                    x
+                }
+            ),
+            quote!(
+                fn f(&self, x: &str) -> &str {
+                    x
+                }
+            ),
+            quote!(
+                fn f<'a>(x: &'a str, y: &'a str) -> &'a str {
+                    x
+                }
+            ),
+            quote!(
+                fn f(x: Option<&str>, y: &str) -> fn(&str) -> &str {
+                    x
+                }
+            ),
+            quote!(
+                fn f(x: &str, y: &str) {
+                    x
+                }
+            ),
+        ] {
+            let text = kept.to_string();
+            assert!(emit(kept).is_ok_and(|code| code.has(&text)), "{text}");
+        }
     }
 
     #[test]

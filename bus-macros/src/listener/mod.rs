@@ -61,8 +61,9 @@ pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStre
         return quote!(#item #errors);
     };
     let listener = check::check(&arguments, &function, &Home::Module, &errors);
-    let generated = (errors.count() == 0).then(|| expand::expand(&listener));
-    let function = function.emit();
+    let is_right = errors.count() == 0;
+    let generated = is_right.then(|| expand::expand(&listener));
+    let function = if is_right { function.emit() } else { function.emit_wrong() };
     let errors = errors.into_compile_errors();
     quote!(#function #generated #errors)
 }

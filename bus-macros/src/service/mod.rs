@@ -62,6 +62,9 @@ pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStre
     } else {
         TokenStream::new()
     };
+    if errors.count() > 0 {
+        parse::stub(&mut block, &methods);
+    }
     let errors = errors.into_compile_errors();
     quote!(#block #generated #errors)
 }

@@ -1,11 +1,11 @@
 //! The block of a service: its arguments, and the attributes inside of it.
 
 use proc_macro2::TokenStream;
-use syn::{Attribute, Ident, ImplItem, ImplItemFn, ItemImpl, Path};
+use syn::{Attribute, Ident, ImplItem, ImplItemFn, ItemImpl, Path, parse_quote};
 
 use crate::args::arguments;
 use crate::errors::Errors;
-use crate::function::item::{head, lints};
+use crate::function::item::{self, head, lints};
 use crate::function::{Function, Kind};
 use crate::{attrs, command, listener};
 
@@ -95,6 +95,21 @@ fn role(method: &mut ImplItemFn, errors: &Errors) -> Option<Method> {
     let function = Function::of_method(method);
     method.attrs.push(lints());
     Some(Method { function, role })
+}
+
+/// Replaces the handlers whose signature the compiler would report as well.
+pub(crate) fn stub(block: &mut ItemImpl, methods: &[Method]) {
+    let is_handler = |name: &Ident| methods.iter().any(|it| it.function.sig.ident == *name);
+    for item in &mut block.items {
+        if let ImplItem::Fn(method) = item
+            && is_handler(&method.sig.ident)
+            && let Some((sig, body)) = item::stub(&method.sig)
+        {
+            method.attrs.push(item::unused());
+            method.sig = sig;
+            method.block = parse_quote!(#body);
+        }
+    }
 }
 
 /// Takes our attributes out of `attrs`.

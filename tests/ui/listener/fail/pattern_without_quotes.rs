@@ -1,6 +1,16 @@
 use bus::prelude::*;
 
-#[listener(order.*.submit, exchange = "order")]
-fn audit(_ctx: &Context) {}
+#[event(exchange = "order", key = "order.v1.submit")]
+pub struct Order;
+
+#[listener(order.*.submit)]
+fn hear(order: &Order) {
+    let _ = order;
+}
+
+#[listener(order.#, queue = "billing")]
+fn hear_all(ctx: &Context) {
+    let _ = ctx;
+}
 
 fn main() {}
