@@ -103,9 +103,8 @@ mod exclusion {
                 scope.spawn(|| {
                     for _ in 0..25 {
                         drop(bus.fire(Coin { value: 3 }));
-                        let later = count_later::on(&bus).execute();
                         spend::on(&bus).execute(0).wait().unwrap();
-                        later.wait().unwrap();
+                        count_later::on(&bus).execute().wait().unwrap();
                     }
                 });
             }
