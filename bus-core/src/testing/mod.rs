@@ -1,7 +1,7 @@
 //! A bus for tests: isolated, in virtual time, with eyes and with faults to order.
 //!
 //! An ordinary bus has none of this; where it would, it looks at one `Option`. The rest of the core
-//! calls [`Testing`] in few places: when an event is fired, before and while a handler runs, and
+//! calls `Testing` in few places: when an event is fired, before and while a handler runs, and
 //! where somebody waits.
 
 mod activity;
