@@ -57,6 +57,7 @@ mod sync;
 mod table;
 pub mod testing;
 mod trace;
+pub mod transport;
 mod upcast;
 mod verify;
 mod wait;
