@@ -381,11 +381,11 @@ pub mod testing;
 
 pub use autobus_core::{
     Accepted, Builder, Bus, Catalog, Clock, CodecError, CommandEntry, CommandFn, Context, Contract,
-    Cycle, DeadLetter, DeadLetters, ENV_SERVICES, ENV_URL, Error, ErrorKind, Event, ExecuteError,
-    Failure, Fault, Full, Handle, Handled, HandlerStats, Headers, Health, Kind, Layer,
-    ListenerEntry, ListenerFn, Next, NotFound, Outcome, Outcomes, Pattern, Promise, Ran, Reason,
-    Receipt, Registration, Report, Result, Running, ServiceEntry, ServiceStats, State, Stats,
-    Topic, TracingLayer, current, events, name,
+    Cycle, DeadLetter, DeadLetters, ENV_SERVICES, ENV_TOPOLOGY, ENV_URL, Error, ErrorKind, Event,
+    ExecuteError, Failure, Fault, Full, Handle, Handled, HandlerStats, Headers, Health, Kind,
+    Layer, ListenerEntry, ListenerFn, Next, NotFound, Outcome, Outcomes, Pattern, Promise, Ran,
+    Reason, Receipt, Registration, Report, Result, Running, ServiceEntry, ServiceStats, State,
+    Stats, Topic, TracingLayer, TransportStats, current, events, name, transport,
 };
 
 pub use autobus_macros::{Event, command, event, link, listener, payload, service, service_name};

@@ -276,6 +276,11 @@ impl CodecError {
         Self { path: path.into(), message: message.to_string() }
     }
 
+    /// What is wrong there.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The path of the field, such as `order.lines[2].price`; empty for the whole.
     pub fn path(&self) -> &str {
         &self.path

@@ -35,10 +35,12 @@ pub enum Reason {
     Refused,
     /// It was cut short: its caller cancelled it, or the bus had to stop.
     Cancelled,
+    /// Its consumer died, or lost its connection to the broker, too often while it handled it.
+    Lost,
 }
 
 impl Reason {
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 9] = [
         (Self::Error, "error"),
         (Self::Panic, "panic"),
         (Self::Decode, "decode"),
@@ -47,6 +49,7 @@ impl Reason {
         (Self::Full, "full"),
         (Self::Refused, "refused"),
         (Self::Cancelled, "cancelled"),
+        (Self::Lost, "lost"),
     ];
 
     /// Its name on the wire.
