@@ -9,6 +9,7 @@ mod measure;
 mod names;
 mod order;
 mod report;
+mod routing;
 #[cfg(feature = "peers")]
 mod runtime;
 mod service;
@@ -20,7 +21,10 @@ use self::measure::Workload;
 
 /// Every workload, in the order of the table.
 fn workloads() -> Vec<Workload> {
-    [inline::workloads(), service::workloads(), call::workloads()].into_iter().flatten().collect()
+    [inline::workloads(), service::workloads(), call::workloads(), routing::workloads()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// A bus of these services alone.

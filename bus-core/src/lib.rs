@@ -32,6 +32,9 @@ mod handler;
 mod held;
 #[cfg(all(test, autobus_loom))]
 mod interleavings;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod layer;
 mod lifecycle;
 mod lineage;

@@ -3,6 +3,7 @@
 //! It has no dependencies, so that it is built in a second and never the reason why a check fails.
 
 mod bench;
+mod handlers;
 mod instructions;
 mod steps;
 mod test;

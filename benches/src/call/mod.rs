@@ -41,7 +41,8 @@ fn workload(
     target: f64,
     peers: Vec<Candidate>,
 ) -> Workload {
-    Workload { name, about, target, expected: |first, n| Tally::of(first, n, 1), peers }
+    let expected = Box::new(|first, n| Tally::of(first, n, 1));
+    Workload { name, about, target, expected, peers }
 }
 
 fn sequential() -> Vec<Candidate> {

@@ -43,7 +43,7 @@ fn workload<const N: usize>(name: &'static str, about: &'static str, target: f64
         #[cfg(feature = "peers")]
         Candidate::new("event-bus", event_bus::dispatch::<N>),
     ];
-    let expected = |first, n| Tally::of(first, n, N as u64);
+    let expected = Box::new(|first, n| Tally::of(first, n, N as u64));
     Workload { name, about, target, expected, peers }
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Workload {
     /// What our ratio to the baseline should be at most.
     pub(crate) target: f64,
     /// What the peers must have handled of `n` orders from number `first` on.
-    pub(crate) expected: fn(first: u64, n: u64) -> Tally,
+    pub(crate) expected: Box<dyn Fn(u64, u64) -> Tally>,
     /// The one that all are compared with is first.
     pub(crate) peers: Vec<Candidate>,
 }
@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn workload(peers: Vec<Candidate>) -> Workload {
-        let expected = |first, n| Tally::of(first, n, 1);
+        let expected = Box::new(|first, n| Tally::of(first, n, 1));
         Workload { name: "T", about: "a test", target: 1.0, expected, peers }
     }
 

@@ -16,7 +16,7 @@ pub(super) fn workload() -> Workload {
         name: "W3c",
         about: "fire to 8 services of 8 listeners each",
         target: 1.0,
-        expected: |first, n| Tally::of(first, n, 64),
+        expected: Box::new(|first, n| Tally::of(first, n, 64)),
         peers: vec![
             Candidate::new("8 crossbeam-channels", channels),
             Candidate::new("autobus", ours),

@@ -57,7 +57,8 @@ fn one<const P: u64>(name: &'static str, target: f64) -> Workload {
         1 => "fire to one service, receipts waited for",
         _ => "fire to one service from four threads, receipts waited for",
     };
-    Workload { name, about, target, expected: |first, n| Tally::of(first, n, 1), peers }
+    let expected = Box::new(|first, n| Tally::of(first, n, 1));
+    Workload { name, about, target, expected, peers }
 }
 
 /// Where the one consumer of each peer adds up.
