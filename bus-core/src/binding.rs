@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::context::Context;
 use crate::event::PayloadDescriptor;
-use crate::handler::{Access, Body, HandlerResult, Instance, LocalFuture, Options, Place};
+use crate::handler::{Access, Body, HandlerResult, Instance, LocalFuture, Options, Place, Plain};
 use crate::service::Service;
 
 /// A handler on a bus.
@@ -16,6 +16,8 @@ pub(crate) struct Binding {
     pub(crate) service: Arc<Service>,
     pub(crate) place: Option<Place>,
     pub(crate) code: Code,
+    /// The function itself, if it takes nothing but what travels.
+    pub(crate) plain: Option<Plain>,
     pub(crate) access: Access,
     pub(crate) inline: bool,
     pub(crate) policy: Policy,
@@ -39,10 +41,18 @@ impl Code {
         matches!(self, Self::Linked(Body::Async(_)) | Self::AsyncClosure(_))
     }
 
+    /// The function itself, of a handler that takes nothing but what travels.
+    pub(crate) fn plain(&self) -> Option<Plain> {
+        match self {
+            Self::Linked(Body::Plain(_, plain)) => Some(*plain),
+            _ => None,
+        }
+    }
+
     /// Runs synchronous code; an asynchronous one answers `None`.
     pub(crate) fn run(&self, ctx: &Context, instance: &Instance) -> Option<HandlerResult> {
         match self {
-            Self::Linked(Body::Sync(run)) => Some(run(ctx, instance)),
+            Self::Linked(Body::Sync(run) | Body::Plain(run, _)) => Some(run(ctx, instance)),
             Self::Closure(run) => Some(run(ctx)),
             Self::Linked(Body::Async(_)) | Self::AsyncClosure(_) => None,
         }
@@ -53,7 +63,9 @@ impl Code {
         match self {
             Self::Linked(Body::Async(start)) => start(ctx, instance),
             Self::AsyncClosure(start) => start(ctx),
-            Self::Linked(Body::Sync(run)) => Box::pin(std::future::ready(run(&ctx, &instance))),
+            Self::Linked(Body::Sync(run) | Body::Plain(run, _)) => {
+                Box::pin(std::future::ready(run(&ctx, &instance)))
+            }
             Self::Closure(run) => Box::pin(std::future::ready(run(&ctx))),
         }
     }

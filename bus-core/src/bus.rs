@@ -202,6 +202,11 @@ impl Bus {
         &self.0.layers
     }
 
+    /// Whether nothing surrounds the attempts of handlers: neither layers nor a test.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.0.layers.is_empty() && self.0.testing.is_none()
+    }
+
     pub(crate) fn states(&self) -> &States {
         &self.0.states
     }

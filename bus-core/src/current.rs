@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use crate::bus::Bus;
 use crate::context::Context;
+use crate::delivery::Delivery;
 use crate::lineage::{Chain, Lineage};
 use crate::service::Service;
 use crate::trace::Origin;
@@ -62,10 +64,21 @@ impl std::fmt::Debug for Stay {
     }
 }
 
+/// The bus and the service that a thread runs handlers for; shared by all that it runs.
+pub(crate) struct Home {
+    pub(crate) bus: Bus,
+    pub(crate) service: Arc<Service>,
+}
+
+impl Home {
+    pub(crate) fn new(bus: &Bus, service: &Arc<Service>) -> Rc<Self> {
+        Rc::new(Self { bus: bus.clone(), service: service.clone() })
+    }
+}
+
 /// What a handler's code runs inside of.
 pub(crate) struct Current {
-    bus: Bus,
-    service: Arc<Service>,
+    home: Rc<Home>,
     invocation: Invocation,
     attempt: u32,
     correlation: u64,
@@ -80,6 +93,13 @@ pub(crate) struct Current {
     inline: u8,
 }
 
+/// Whether a handler runs on the thread that fires or executes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inline {
+    Yes,
+    No,
+}
+
 /// How many inline handlers may fire or execute inside each other on one thread; further ones go to
 /// the thread of their service.
 const INLINE_DEPTH: u8 = 32;
@@ -88,8 +108,7 @@ impl Current {
     pub(crate) fn of(ctx: &Context) -> Self {
         let head = ctx.message().head();
         Self {
-            bus: ctx.bus().clone(),
-            service: ctx.service_ref().clone(),
+            home: Home::new(ctx.bus(), ctx.service_ref()),
             invocation: ctx.invocation(),
             attempt: ctx.attempt(),
             correlation: head.correlation,
@@ -102,17 +121,33 @@ impl Current {
         }
     }
 
+    /// Of a delivery that is run without a context.
+    pub(crate) fn plain(home: &Rc<Home>, delivery: &Delivery, inline: Inline) -> Self {
+        let head = delivery.message.head();
+        Self {
+            home: home.clone(),
+            invocation: (head.seq, delivery.slot),
+            attempt: delivery.attempt,
+            correlation: head.correlation,
+            in_wake: head.in_wake,
+            chain: head.chain().cloned(),
+            holds_up: home.service.state.is_some(),
+            below: Vec::new(),
+            inline: u8::from(inline == Inline::Yes),
+        }
+    }
+
     /// The same, where what is sent follows from a dead letter.
     pub(crate) fn in_wake(self) -> Self {
         Self { in_wake: true, ..self }
     }
 
     pub(crate) fn bus(&self) -> &Bus {
-        &self.bus
+        &self.home.bus
     }
 
     pub(crate) fn service(&self) -> &Arc<Service> {
-        &self.service
+        &self.home.service
     }
 
     pub(crate) fn invocation(&self) -> Invocation {
@@ -126,8 +161,8 @@ impl Current {
     }
 
     pub(crate) fn lineage(&self) -> Lineage<'_> {
-        let Self { bus, correlation, chain, .. } = self;
-        Lineage { bus, correlation: *correlation, chain: chain.as_ref() }
+        let Self { home, correlation, chain, .. } = self;
+        Lineage { bus: &home.bus, correlation: *correlation, chain: chain.as_ref() }
     }
 
     pub(crate) fn holds_up(&self) -> bool {
@@ -168,7 +203,7 @@ pub(crate) fn with<R>(look: impl FnOnce(&Current) -> R) -> Option<R> {
 
 /// The bus whose handler this thread is running.
 pub(crate) fn bus() -> Option<Bus> {
-    with(|current| current.bus.clone())
+    with(|current| current.bus().clone())
 }
 
 /// The first message in the chain of the one whose handler this thread is running.
@@ -178,7 +213,7 @@ pub(crate) fn correlation() -> Option<u64> {
 
 /// Whether this thread is running a handler of `bus`.
 pub(crate) fn is_inside(bus: &Bus) -> bool {
-    with(|current| current.bus.is(bus)).unwrap_or(false)
+    with(|current| current.bus().is(bus)).unwrap_or(false)
 }
 
 /// Where a message comes from.
@@ -195,7 +230,7 @@ pub(crate) fn cause(bus: &Bus) -> Option<Cause> {
     let cause = |current: &Current| {
         let Current { correlation, in_wake, .. } = *current;
         let (origin, chain) = (current.origin(), current.chain.clone());
-        current.bus.is(bus).then_some(Cause { origin, correlation, in_wake, chain })
+        current.bus().is(bus).then_some(Cause { origin, correlation, in_wake, chain })
     };
     with(cause).flatten()
 }

@@ -343,6 +343,7 @@ impl Bus {
             name,
             service: service.clone(),
             place: None,
+            plain: None,
             code: closure.code,
             access: Access::Stateless,
             inline: false,

@@ -16,6 +16,7 @@ use crate::envelope::Envelope;
 use crate::error::CodecError;
 use crate::event::{EventDescriptor, PayloadDescriptor};
 use crate::failure::Failure;
+use crate::handler::{HandlerResult, Plain};
 use crate::lineage::Chain;
 use crate::remote::Arrival;
 use crate::router::Route;
@@ -41,6 +42,12 @@ pub(crate) trait Message: Any + Send + Sync {
     }
     /// Where it came from, if a transport brought it.
     fn arrival(&self) -> Option<&Arrival> {
+        None
+    }
+    /// Runs a plain handler on the payload, or on the arguments of a call; nothing if they are of
+    /// other types.
+    fn run_plain(&self, plain: Plain) -> Option<HandlerResult> {
+        let _ = plain;
         None
     }
     /// The handle on a caller who waits for an answer.
@@ -252,6 +259,10 @@ impl<T: Send + Sync + 'static> Message for Firing<T> {
 
     fn route(&self) -> Option<&Arc<Route>> {
         Some(&self.route)
+    }
+
+    fn run_plain(&self, plain: Plain) -> Option<HandlerResult> {
+        plain.downcast_ref::<fn(&T) -> HandlerResult>().map(|run| run(self.get()))
     }
 }
 

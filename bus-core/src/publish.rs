@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::bus::Bus;
 use crate::call::{Call, Spec, Task};
 use crate::codec;
-use crate::current;
+use crate::current::{self, Home};
 use crate::delivery::Delivery;
 use crate::dynamic::EncodedCall;
 use crate::error::{CodecError, Error, ErrorKind, Result};
@@ -404,7 +404,8 @@ impl Bus {
         let Target { binding, slot } = target.clone();
         let delivery = Delivery { binding, message: message.clone(), slot, attempt: 1 };
         if current::may_inline() {
-            if let Some(result) = delivery.attempt(self, &Instance::NONE, true) {
+            let home = Home::new(self, &delivery.binding.service);
+            if let Some(result) = delivery.attempt(&home, &Instance::NONE, current::Inline::Yes) {
                 delivery.conclude(self, result);
             }
         } else {
@@ -479,7 +480,8 @@ impl Bus {
         if delivery.binding.inline && current::may_inline() {
             let _inline = Inline::new(self);
             drop(table);
-            if let Some(result) = delivery.attempt(self, &Instance::NONE, true) {
+            let home = Home::new(self, &delivery.binding.service);
+            if let Some(result) = delivery.attempt(&home, &Instance::NONE, current::Inline::Yes) {
                 delivery.conclude(self, result);
             }
             return;

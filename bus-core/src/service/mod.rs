@@ -8,7 +8,9 @@ mod tasks;
 mod turn;
 mod worker;
 
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -21,6 +23,7 @@ pub(crate) use self::mailbox::{Entry, HARD, Mailbox};
 pub(crate) use self::turn::Turn;
 pub(crate) use self::worker::spawn;
 use crate::bus::Bus;
+use crate::current::{Home, Inline};
 use crate::delivery::Delivery;
 use crate::failure::Failure;
 use crate::handler::{Access, Instance, ServiceDescriptor};
@@ -151,10 +154,11 @@ impl std::fmt::Debug for Service {
 }
 
 /// Runs a synchronous delivery on a thread that is not the service's own.
-fn serve_one(bus: &Bus, service: &Arc<Service>, delivery: Delivery) {
-    let started = Started::new(service);
+fn serve_one(home: &Rc<Home>, delivery: Delivery) {
+    let Home { bus, service } = &**home;
+    let started = Started::new(&**service);
     unharmed(service, || {
-        if let Some(result) = delivery.attempt(bus, &Instance::NONE, false) {
+        if let Some(result) = delivery.attempt(home, &Instance::NONE, Inline::No) {
             delivery.conclude(bus, result);
         }
     });
@@ -170,16 +174,16 @@ fn unharmed(service: &Service, run: impl FnOnce()) {
 }
 
 /// That a delivery has started; done when dropped.
-struct Started(Arc<Service>);
+struct Started<S: Deref<Target = Service>>(S);
 
-impl Started {
-    fn new(service: &Arc<Service>) -> Self {
+impl<S: Deref<Target = Service>> Started<S> {
+    fn new(service: S) -> Self {
         service.mailbox.start();
-        Self(service.clone())
+        Self(service)
     }
 }
 
-impl Drop for Started {
+impl<S: Deref<Target = Service>> Drop for Started<S> {
     fn drop(&mut self) {
         self.0.mailbox.finish();
     }

@@ -28,7 +28,7 @@ use super::{Entry, Service, Started, stand, substitute, unharmed};
 use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::context::Context;
-use crate::current::{self, Current};
+use crate::current::{self, Current, Home, Inline};
 use crate::delivery::{Before, Delivery};
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, Reason};
@@ -81,6 +81,7 @@ fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
     let _stopped = service.stopped_on_drop(&bus);
     let worker = Rc::new(Worker {
         tasks: Tasks::new(),
+        home: Home::new(&bus, service),
         bus,
         service: service.clone(),
         instance: RefCell::default(),
@@ -102,6 +103,7 @@ pub(super) struct Worker {
     tasks: Rc<Tasks>,
     bus: Bus,
     service: Arc<Service>,
+    home: Rc<Home>,
     instance: RefCell<Instance>,
     /// The state is to be made anew before anything else touches it.
     broken: Cell<bool>,
@@ -280,8 +282,8 @@ impl Worker {
     fn run_sync(self: &Rc<Self>, delivery: Delivery) {
         let hold = Hold::new(self, &delivery);
         let instance = self.instance.borrow().clone();
-        let started = Started::new(&self.service);
-        if let Some(result) = delivery.attempt(&self.bus, &instance, false) {
+        let started = Started::new(&*self.service);
+        if let Some(result) = delivery.attempt(&self.home, &instance, Inline::No) {
             drop(hold);
             self.conclude(delivery, result);
         }
@@ -292,7 +294,7 @@ impl Worker {
     fn start(self: &Rc<Self>, delivery: Delivery) {
         let place = Place::new(self, &delivery);
         let hold = Hold::new(self, &delivery);
-        let started = Started::new(&self.service);
+        let started = Started::new(self.service.clone());
         match delivery.before(&self.bus) {
             Before::Run => {}
             Before::Skip => return,
@@ -423,7 +425,7 @@ impl Worker {
     fn fail_first(&self, failure: &Failure) {
         let first = self.service.backlog().next();
         if let Some(delivery) = first {
-            let _started = Started::new(&self.service);
+            let _started = Started::new(&*self.service);
             self.conclude(delivery, Err(failure.clone()));
         }
         self.change();
