@@ -12,6 +12,7 @@ use crate::bus::Bus;
 use crate::context::Context;
 use crate::delivery::Delivery;
 use crate::lineage::{Chain, Lineage};
+use crate::message::Message;
 use crate::service::Service;
 use crate::trace::Origin;
 use crate::waits::Invocation;
@@ -93,6 +94,9 @@ pub(crate) struct Current {
     inline: u8,
 }
 
+/// In place of a slot: the listener of a group that runs.
+const GROUP: u32 = u32::MAX;
+
 /// Whether a handler runs on the thread that fires or executes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Inline {
@@ -137,6 +141,22 @@ impl Current {
         }
     }
 
+    /// Of a group of plain listeners, which are told apart by the progress of their service.
+    pub(crate) fn group(home: &Rc<Home>, message: &Arc<dyn Message>) -> Self {
+        let head = message.head();
+        Self {
+            home: home.clone(),
+            invocation: (head.seq, GROUP),
+            attempt: 1,
+            correlation: head.correlation,
+            in_wake: head.in_wake,
+            chain: head.chain().cloned(),
+            holds_up: false,
+            below: Vec::new(),
+            inline: 0,
+        }
+    }
+
     /// The same, where what is sent follows from a dead letter.
     pub(crate) fn in_wake(self) -> Self {
         Self { in_wake: true, ..self }
@@ -151,12 +171,15 @@ impl Current {
     }
 
     pub(crate) fn invocation(&self) -> Invocation {
-        self.invocation
+        match self.invocation {
+            (seq, GROUP) => (seq, self.home.service.progress().slot()),
+            invocation => invocation,
+        }
     }
 
     /// The attempt that runs.
     pub(crate) fn origin(&self) -> Origin {
-        let ((seq, slot), attempt) = (self.invocation, self.attempt);
+        let ((seq, slot), attempt) = (self.invocation(), self.attempt);
         Origin { seq, slot, attempt }
     }
 
@@ -179,7 +202,7 @@ impl Current {
         CURRENT.with_borrow(|outer| {
             if let Some(outer) = outer {
                 self.below.clone_from(&outer.below);
-                self.below.push(outer.invocation);
+                self.below.push(outer.invocation());
                 self.inline += outer.inline;
                 self.holds_up |= outer.holds_up;
             }

@@ -53,6 +53,7 @@ mod publish;
 mod receipt;
 mod remote;
 mod router;
+mod routes;
 mod runtime;
 mod service;
 mod signal;

@@ -16,7 +16,7 @@ use crate::clock::later;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Started, Stopping};
 use crate::name;
-use crate::service::{Service, spawn};
+use crate::service::{Entry, Service, spawn};
 use crate::table::Phase;
 
 /// Holds the services back until every state is made.
@@ -88,7 +88,7 @@ pub(crate) fn start(bus: &Bus) -> Result<()> {
     bus.table_mut().phase = Phase::Closed;
     bus.0.gate.set(FAILED);
     let deadline = later(Instant::now(), bus.0.defaults.shutdown);
-    let stuck = join(&services[..started], deadline);
+    let stuck = join(bus, &services[..started], deadline);
     for name in stuck {
         tracing::error!(service = name, "a service did not stop after a failed start");
     }
@@ -157,7 +157,7 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
     }
     // Those that are not stuck need a moment to see that they are to stop.
     let grace = if drained { Duration::ZERO } else { Duration::from_secs(1) };
-    let stuck = join(&services, deadline.max(Instant::now() + grace));
+    let stuck = join(bus, &services, deadline.max(Instant::now() + grace));
     // What is not confirmed or settled by now gets a moment, even if the handlers took all the time.
     let closed = bus.0.remote.as_ref().map_or(Ok(()), |remote| {
         remote.close(deadline.max(Instant::now() + Duration::from_secs(1)))
@@ -262,10 +262,13 @@ fn wait_until(
 }
 
 /// Joins the threads; names those that are not at their end by `deadline`.
-fn join(services: &[Arc<Service>], deadline: Instant) -> Vec<String> {
+fn join(bus: &Bus, services: &[Arc<Service>], deadline: Instant) -> Vec<String> {
     let mut stuck = Vec::new();
     for service in services {
         if !service.wait_stopped(deadline) {
+            for delivery in service.take_stuck() {
+                bus.refuse(Entry::One(delivery));
+            }
             stuck.push(service.name.to_string());
             continue;
         }

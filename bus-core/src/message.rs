@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use event_listener::Event as Notify;
 
-use crate::binding::Binding;
+use crate::binding::{Binding, Counts};
 use crate::current::{self, Cause};
 use crate::envelope::Envelope;
 use crate::error::CodecError;
@@ -19,7 +19,8 @@ use crate::failure::Failure;
 use crate::handler::{HandlerResult, Plain};
 use crate::lineage::Chain;
 use crate::remote::Arrival;
-use crate::router::Route;
+use crate::router::{Route, Target};
+use crate::service::Progress;
 use crate::trace::Origin;
 
 /// Anything that a handler can be given.
@@ -50,10 +51,25 @@ pub(crate) trait Message: Any + Send + Sync {
         let _ = plain;
         None
     }
+    /// Runs plain listeners one after another, from where `progress` is, until one fails.
+    fn run_group(&self, targets: &[Target], progress: &Progress) -> Ran {
+        let _ = (targets, progress);
+        Ran::Unfit
+    }
     /// The handle on a caller who waits for an answer.
     fn call(&self) -> Option<&dyn Caller> {
         None
     }
+}
+
+/// How a group ran.
+pub(crate) enum Ran {
+    /// To its end.
+    All,
+    /// Up to a listener that failed.
+    Failed(Failure),
+    /// Up to a listener that takes another type.
+    Unfit,
 }
 
 /// Somebody who waits for the answer of a call.
@@ -183,6 +199,17 @@ impl Tracker {
         }
     }
 
+    /// Settles so many deliveries that succeeded, or nothing if nobody is left who could look.
+    pub(crate) fn settle_all(message: &Arc<dyn Message>, deliveries: usize) {
+        // Who has the only handle makes no further one meanwhile.
+        if deliveries > 0 && Arc::strong_count(message) > 1 {
+            let outcomes = &message.head().outcomes;
+            if outcomes.open.fetch_sub(deliveries, Ordering::AcqRel) == deliveries {
+                outcomes.settled.notify(usize::MAX);
+            }
+        }
+    }
+
     /// Counts one more delivery: a dead letter that is replayed.
     pub(crate) fn reopen(&self) {
         self.open.fetch_add(1, Ordering::AcqRel);
@@ -263,6 +290,24 @@ impl<T: Send + Sync + 'static> Message for Firing<T> {
 
     fn run_plain(&self, plain: Plain) -> Option<HandlerResult> {
         plain.downcast_ref::<fn(&T) -> HandlerResult>().map(|run| run(self.get()))
+    }
+
+    fn run_group(&self, targets: &[Target], progress: &Progress) -> Ran {
+        let payload = self.get();
+        while let Some(target) = progress.at().and_then(|at| targets.get(at)) {
+            let plain = target.binding.plain;
+            let Some(run) = plain.and_then(|plain| plain.downcast_ref::<fn(&T) -> HandlerResult>())
+            else {
+                return Ran::Unfit;
+            };
+            progress.enter(target.slot);
+            if let Err(failure) = run(payload) {
+                return Ran::Failed(failure);
+            }
+            Counts::add_alone(&target.binding.counts.handled);
+            progress.advance();
+        }
+        Ran::All
     }
 }
 

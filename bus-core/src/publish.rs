@@ -23,8 +23,9 @@ use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket, Unread};
 use crate::remote::Room;
 use crate::router::{Route, Target};
+use crate::routes;
 use crate::service::{Entry, HARD, Service};
-use crate::table::{ByName, Command};
+use crate::table::{ByName, Command, Table};
 
 /// That a mailbox is at its bound, with the event that was not fired.
 #[derive(Clone, PartialEq, Eq)]
@@ -265,7 +266,8 @@ impl Bus {
             return sent.unwrap_or_else(|(error, _)| Receipt::refused(error));
         }
         let key: Arc<str> = name.into();
-        let sent = self.send(exchange, name, body, Limit::Hard, |head, route, body| {
+        let find = |table: &Table| table.remembered(exchange, name).cloned();
+        let sent = self.send(exchange, name, find, body, Limit::Hard, |head, route, body| {
             encoded(head, route, key.clone(), body)
         });
         sent.unwrap_or_else(|(error, body)| {
@@ -315,7 +317,12 @@ impl Bus {
             return remote
                 .fire(self, address, event, room, |event| encode_as(&descriptor.payload, event));
         }
-        self.send(descriptor.exchange, descriptor.key, event, limit, |head, route, event| {
+        let (exchange, key) = (descriptor.exchange, descriptor.key);
+        let find = |table: &Table| {
+            let of = (self.prefix(), table.generation());
+            routes::of(of, descriptor, || table.remembered(exchange, key).cloned())
+        };
+        self.send(exchange, key, find, event, limit, |head, route, event| {
             Arc::new(Firing::new(head, route, descriptor, event))
         })
     }
@@ -325,6 +332,7 @@ impl Bus {
         &self,
         exchange: &str,
         key: &str,
+        find: impl Fn(&Table) -> Option<Arc<Route>>,
         payload: P,
         limit: Limit,
         message: impl FnOnce(Head, Arc<Route>, P) -> Arc<dyn Message>,
@@ -335,8 +343,7 @@ impl Bus {
             if !table.accepts(current::is_inside(self)) {
                 return Err((Error::closed(), payload));
             }
-            if let Some(route) = table.remembered(exchange, key) {
-                let route = route.clone();
+            if let Some(route) = find(&table) {
                 break (table, route);
             }
             drop(table);

@@ -18,7 +18,6 @@ use event_listener::{Event, EventListener};
 use crate::delivery::Delivery;
 use crate::message::Message;
 use crate::receipt::Ticket;
-use crate::router::Target;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard};
 
 /// How many times the bound a mailbox may hold before firing fails.
@@ -73,13 +72,7 @@ impl Entry {
             Self::One(delivery) => vec![delivery],
             Self::Group { message, group } => {
                 let targets = message.route().map(|route| route.groups[group].targets.as_slice());
-                let deliver = |target: &Target| Delivery {
-                    binding: target.binding.clone(),
-                    message: message.clone(),
-                    slot: target.slot,
-                    attempt: 1,
-                };
-                targets.into_iter().flatten().map(deliver).collect()
+                targets.into_iter().flatten().map(|target| target.delivery(&message, 1)).collect()
             }
         }
     }
@@ -128,7 +121,9 @@ impl<E> Mailbox<E> {
         }
         queue.entries.push_back(entry);
         let count = deliveries as u64;
-        let number = self.accepted.fetch_add(count, Ordering::AcqRel) + count;
+        // Nobody else adds while the queue is held.
+        let number = self.accepted.load(Ordering::Relaxed) + count;
+        self.accepted.store(number, Ordering::Release);
         let home = match queue.consumer {
             Consumer::Home => queue.home.take(),
             Consumer::Nobody | Consumer::Substitute => None,
@@ -205,9 +200,9 @@ impl<E> Mailbox<E> {
         }
     }
 
-    /// A delivery's handler starts.
-    pub(crate) fn start(&self) {
-        self.started.fetch_add(1, Ordering::SeqCst);
+    /// The handlers of so many deliveries start.
+    pub(crate) fn start(&self, deliveries: u64) {
+        self.started.fetch_add(deliveries, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 && self.waiting.swap(0, Ordering::SeqCst) > 0 {
             self.space.notify(usize::MAX);
         }
@@ -216,10 +211,15 @@ impl<E> Mailbox<E> {
         }
     }
 
-    /// A delivery is done: settled, or waiting for its next attempt.
-    pub(crate) fn finish(&self) {
-        self.done.fetch_add(1, Ordering::AcqRel);
-        if self.is_idle() {
+    /// So many deliveries that were started have not begun, and are put back.
+    pub(crate) fn unstart(&self, deliveries: u64) {
+        self.started.fetch_sub(deliveries, Ordering::SeqCst);
+    }
+
+    /// So many deliveries are done: settled, or waiting for their next attempt.
+    pub(crate) fn finish(&self, deliveries: u64) {
+        let done = self.done.fetch_add(deliveries, Ordering::AcqRel) + deliveries;
+        if done == self.accepted.load(Ordering::Acquire) {
             self.idle.notify(usize::MAX);
         }
     }

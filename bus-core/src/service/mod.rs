@@ -2,6 +2,7 @@
 
 mod backlog;
 mod mailbox;
+mod progress;
 pub(crate) mod stand;
 mod substitute;
 mod tasks;
@@ -20,6 +21,7 @@ use event_listener::{Event, Listener as _};
 
 use self::backlog::Backlog;
 pub(crate) use self::mailbox::{Entry, HARD, Mailbox};
+pub(crate) use self::progress::Progress;
 pub(crate) use self::turn::Turn;
 pub(crate) use self::worker::spawn;
 use crate::bus::Bus;
@@ -42,6 +44,8 @@ pub(crate) struct Service {
     /// Notified when a substitute hands a delivery to the service's own thread.
     handing: Event,
     backlog: Mutex<Backlog>,
+    /// How far the group that runs is.
+    progress: Progress,
     /// The running handlers of a service with state.
     holders: Mutex<Vec<(Invocation, Access)>>,
 }
@@ -78,6 +82,7 @@ impl Service {
             turn: Turn::default(),
             handing: Event::new(),
             backlog: Mutex::default(),
+            progress: Progress::default(),
             holders: Mutex::default(),
         }
     }
@@ -125,8 +130,45 @@ impl Service {
 
     /// Takes everything that was accepted and has not started.
     pub(crate) fn take_waiting(&self) -> Vec<Entry> {
-        let waiting = self.backlog().take_all().into_iter().map(Entry::One);
+        let waiting = {
+            let mut backlog = self.backlog();
+            // No group begins meanwhile, and the one that runs ends with the listener that runs.
+            self.progress.cut();
+            backlog.take_all().into_iter()
+        };
         waiting.chain(self.mailbox.clear()).collect()
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Takes the first in line of a service without state.
+    fn next_entry(&self) -> Option<Entry> {
+        self.backlog().next_entry(&self.progress)
+    }
+
+    /// Takes what is left of the group that runs, and has it end after the listener that runs.
+    fn take_rest_of_group(&self) -> Vec<Delivery> {
+        let running = self.backlog().take_running();
+        let Some((message, group)) = running else { return Vec::new() };
+        self.progress.cut();
+        let rest = self.progress.after(&message, group);
+        self.mailbox.unstart(rest.len() as u64);
+        rest
+    }
+
+    /// Takes what is left of a group that has ended early, unless somebody else has taken it.
+    fn take_cut_short(&self) -> Vec<Delivery> {
+        let running = self.backlog().take_running();
+        running.map_or_else(Vec::new, |(message, group)| self.progress.unbegun(&message, group))
+    }
+
+    /// Takes what is left of a group whose listener has not ended, although it was to be the last one
+    /// and had time to.
+    pub(crate) fn take_stuck(&self) -> Vec<Delivery> {
+        let running = self.backlog().take_running();
+        running.map_or_else(Vec::new, |(message, group)| self.progress.after(&message, group))
     }
 
     /// The running handlers that hold the state, and how.
@@ -174,17 +216,24 @@ fn unharmed(service: &Service, run: impl FnOnce()) {
 }
 
 /// That a delivery has started; done when dropped.
-struct Started<S: Deref<Target = Service>>(S);
+struct Started<S: Deref<Target = Service>> {
+    service: S,
+    deliveries: u64,
+}
 
 impl<S: Deref<Target = Service>> Started<S> {
     fn new(service: S) -> Self {
-        service.mailbox.start();
-        Self(service)
+        Self::several(service, 1)
+    }
+
+    fn several(service: S, deliveries: u64) -> Self {
+        service.mailbox.start(deliveries);
+        Self { service, deliveries }
     }
 }
 
 impl<S: Deref<Target = Service>> Drop for Started<S> {
     fn drop(&mut self) {
-        self.0.mailbox.finish();
+        self.service.mailbox.finish(self.deliveries);
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::{Entry, Service, stand};
+use super::{Service, stand};
 use crate::bus::Bus;
 use crate::current::Home;
 use crate::park;
@@ -60,7 +60,7 @@ impl Substitute {
                 self.consumes.set(false);
                 return;
             }
-            self.service.backlog().extend(batch.into_iter().flat_map(Entry::deliveries));
+            self.service.backlog().extend(batch, true);
             while self.serve_next() {}
         }
     }
@@ -85,7 +85,7 @@ impl Substitute {
 
     fn give_up(&self) {
         self.consumes.set(false);
-        let rest = self.service.backlog().take().into_iter().map(Entry::One).collect();
+        let rest = self.service.backlog().take();
         if self.service.mailbox.give_up(rest) {
             spawn(&self.bus, &self.service);
         }
