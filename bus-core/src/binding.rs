@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::context::Context;
 use crate::event::PayloadDescriptor;
+use crate::failure::{Failure, Reason};
 use crate::handler::{Access, Body, HandlerResult, Instance, LocalFuture, Options, Place, Plain};
 use crate::service::Service;
 
@@ -26,6 +27,16 @@ pub(crate) struct Binding {
     pub(crate) shared: bool,
     pub(crate) wants_context: bool,
     pub(crate) counts: Counts,
+}
+
+impl Binding {
+    /// Counts a failed attempt.
+    pub(crate) fn count_failure(&self, failure: &Failure) {
+        Counts::add(&self.counts.failed);
+        if failure.reason() == Reason::Panic {
+            Counts::add(&self.counts.panicked);
+        }
+    }
 }
 
 /// The code of a handler.
@@ -145,6 +156,10 @@ impl Counts {
     /// As [`add`](Self::add), where nobody else adds at the same time: in the turn of a service.
     pub(crate) fn add_alone(counter: &AtomicU64) {
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_many(counter: &AtomicU64, many: u64) {
+        counter.fetch_add(many, Ordering::Relaxed);
     }
 
     pub(crate) fn add(counter: &AtomicU64) {

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::delivery::Delivery;
 use crate::lineage::{Chain, Lineage};
 use crate::message::Message;
+use crate::routes;
 use crate::service::Service;
 use crate::trace::Origin;
 use crate::waits::Invocation;
@@ -157,6 +158,21 @@ impl Current {
         }
     }
 
+    /// Of an inline listener that is called directly, at the bottom of a thread's stack.
+    pub(crate) fn direct(home: Rc<Home>, invocation: Invocation) -> Self {
+        Self {
+            home,
+            invocation,
+            attempt: 1,
+            correlation: invocation.0,
+            in_wake: false,
+            chain: None,
+            holds_up: false,
+            below: Vec::new(),
+            inline: 1,
+        }
+    }
+
     /// The same, where what is sent follows from a dead letter.
     pub(crate) fn in_wake(self) -> Self {
         Self { in_wake: true, ..self }
@@ -199,13 +215,11 @@ impl Current {
     /// Makes it this thread's current one until the guard is dropped; for code that runs on top of
     /// whatever the thread was running.
     pub(crate) fn enter(mut self) -> Entered {
-        CURRENT.with_borrow(|outer| {
-            if let Some(outer) = outer {
-                self.below.clone_from(&outer.below);
-                self.below.push(outer.invocation());
-                self.inline += outer.inline;
-                self.holds_up |= outer.holds_up;
-            }
+        with(|outer| {
+            self.below.clone_from(&outer.below);
+            self.below.push(outer.invocation());
+            self.inline += outer.inline;
+            self.holds_up |= outer.holds_up;
         });
         Entered(CURRENT.replace(Some(self)))
     }
@@ -221,7 +235,15 @@ impl Current {
 
 /// Looks at the handler that this thread is running.
 pub(crate) fn with<R>(look: impl FnOnce(&Current) -> R) -> Option<R> {
-    CURRENT.with_borrow(|current| current.as_ref().map(look))
+    CURRENT.with_borrow(|current| match current {
+        Some(current) => Some(look(current)),
+        None => routes::current().map(|current| look(&current)),
+    })
+}
+
+/// Whether this thread is running a handler that has a place of its own here.
+pub(crate) fn is_one() -> bool {
+    CURRENT.with_borrow(Option::is_some)
 }
 
 /// The bus whose handler this thread is running.

@@ -145,10 +145,7 @@ impl Delivery {
             self.message.head().outcomes.settle(self.slot, self.attempt, Ok(()));
             return;
         };
-        Counts::add(&counts.failed);
-        if failure.reason() == Reason::Panic {
-            Counts::add(&counts.panicked);
-        }
+        self.binding.count_failure(&failure);
         if let Some(caller) = self.message.call() {
             let handler = &*self.binding.name;
             match failure.reason() {

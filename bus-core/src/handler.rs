@@ -121,7 +121,7 @@ pub enum Access {
 
 /// A handler that takes neither context nor state, as the function that it is: it runs without a
 /// context being made. A `fn(&T) -> HandlerResult` for a listener, a `PlainCommand` for a command.
-pub type Plain = &'static (dyn Any + Send + Sync);
+pub(crate) type Plain = &'static (dyn Any + Send + Sync);
 
 /// The code of a handler.
 #[derive(Debug, Clone, Copy)]

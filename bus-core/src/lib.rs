@@ -20,6 +20,7 @@ mod context;
 mod current;
 mod dead_letter;
 mod delivery;
+mod direct;
 mod dynamic;
 mod envelope;
 mod error;
@@ -29,12 +30,14 @@ mod execute_error;
 mod failure;
 mod global;
 mod handler;
+mod heard;
 mod held;
 #[cfg(all(test, autobus_loom))]
 mod interleavings;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod lane;
 mod layer;
 mod lifecycle;
 mod lineage;

@@ -204,7 +204,7 @@ fn drain(bus: &Bus, deadline: Instant) -> bool {
         // Nothing is sent while the table is held, so what is idle now stays idle.
         let mut table = bus.table_mut();
         // First those that wait for an attempt: from there they go to a mailbox in one step.
-        let none_waits = bus.retrying() == 0 && bus.0.inline.load(Ordering::Acquire) == 0;
+        let none_waits = bus.retrying() == 0 && !bus.runs_inline();
         if none_waits && table.services.iter().all(|service| service.mailbox.is_idle()) {
             table.phase = Phase::Closed;
             return true;
@@ -215,12 +215,12 @@ fn drain(bus: &Bus, deadline: Instant) -> bool {
 /// Whether every mailbox is empty and no handler runs.
 pub(crate) fn is_idle(bus: &Bus) -> bool {
     let all_idle = bus.table().services.iter().all(|service| service.mailbox.is_idle());
-    all_idle && bus.0.inline.load(Ordering::Acquire) == 0
+    all_idle && !bus.runs_inline()
 }
 
 /// Blocks until every mailbox is empty and no handler runs; `false` if that is not by `deadline`.
 pub(crate) fn wait_idle(bus: &Bus, deadline: Option<Instant>) -> bool {
-    let no_inline = || bus.0.inline.load(Ordering::Acquire) == 0;
+    let no_inline = || !bus.runs_inline();
     loop {
         let services = bus.table().services.clone();
         let accepted = || services.iter().map(|service| service.mailbox.accepted()).sum::<u64>();
@@ -230,7 +230,7 @@ pub(crate) fn wait_idle(bus: &Bus, deadline: Option<Instant>) -> bool {
                 return false;
             }
         }
-        if !wait_until(no_inline, || bus.0.inline_done.listen(), deadline) {
+        if !wait_inline(bus, deadline) {
             return false;
         }
         // What was idle when it was looked at may have received something since.
@@ -239,6 +239,24 @@ pub(crate) fn wait_idle(bus: &Bus, deadline: Option<Instant>) -> bool {
             return true;
         }
     }
+}
+
+/// Blocks until no inline handler runs; `false` if that is not by `deadline`. It looks again every
+/// now and then, so that those who run inline listeners pay nothing for being waited for.
+fn wait_inline(bus: &Bus, deadline: Option<Instant>) -> bool {
+    const AGAIN: Duration = Duration::from_millis(1);
+    while bus.runs_inline() {
+        let done = bus.0.inline_done.listen();
+        if !bus.runs_inline() {
+            break;
+        }
+        let again = later(Instant::now(), AGAIN);
+        let until = deadline.map_or(again, |deadline| deadline.min(again));
+        if done.wait_deadline(until).is_none() && deadline.is_some_and(|d| d <= Instant::now()) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Blocks until `reached`, which `listen` tells of; `false` if it is not by `deadline`.

@@ -122,8 +122,14 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Of what is sent here and now.
     pub(crate) fn new(bus: &crate::bus::Bus, deliveries: usize) -> Self {
-        let seq = bus.next_seq();
+        Self::fired(bus, deliveries, 0)
+    }
+
+    /// Of an event whose number is known already, unless that is 0.
+    pub(crate) fn fired(bus: &crate::bus::Bus, deliveries: usize, seq: u64) -> Self {
+        let seq = if seq == 0 { bus.next_seq() } else { seq };
         let Cause { origin, correlation, in_wake, chain } = current::cause(bus).unwrap_or(Cause {
             origin: Origin::NONE,
             correlation: seq,

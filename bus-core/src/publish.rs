@@ -11,6 +11,7 @@ use crate::call::{Call, Spec, Task};
 use crate::codec;
 use crate::current::{self, Home};
 use crate::delivery::Delivery;
+use crate::direct;
 use crate::dynamic::EncodedCall;
 use crate::error::{CodecError, Error, ErrorKind, Result};
 use crate::event::{Event, EventDescriptor, Topic};
@@ -76,7 +77,7 @@ impl Limit {
 
 /// That inline handlers run on this thread, so that a shutdown waits for them. Begun while the table
 /// is held, so that a bus which drains knows of it.
-struct Inline(Bus);
+pub(crate) struct Inline(Bus);
 
 impl Inline {
     fn new(bus: &Bus) -> Self {
@@ -293,12 +294,12 @@ impl Bus {
     }
 
     /// The listeners of a key.
-    fn route(&self, exchange: &str, key: &str) -> Arc<Route> {
+    pub(crate) fn route(&self, exchange: &str, key: &str) -> Arc<Route> {
         loop {
             if let Some(route) = self.table().remembered(exchange, key) {
                 return route.clone();
             }
-            self.table_mut().remember(exchange, key);
+            self.remember(exchange, key);
         }
     }
 
@@ -317,10 +318,13 @@ impl Bus {
             return remote
                 .fire(self, address, event, room, |event| encode_as(&descriptor.payload, event));
         }
+        let event = match direct::fire(self, descriptor, event) {
+            Ok(receipt) => return Ok(receipt),
+            Err(event) => event,
+        };
         let (exchange, key) = (descriptor.exchange, descriptor.key);
         let find = |table: &Table| {
-            let of = (self.prefix(), table.generation());
-            routes::of(of, descriptor, || table.remembered(exchange, key).cloned())
+            routes::of(self, descriptor, || table.remembered(exchange, key).cloned())
         };
         self.send(exchange, key, find, event, limit, |head, route, event| {
             Arc::new(Firing::new(head, route, descriptor, event))
@@ -347,7 +351,7 @@ impl Bus {
                 break (table, route);
             }
             drop(table);
-            self.table_mut().remember(exchange, key);
+            self.remember(exchange, key);
         };
         let full = route.groups.iter().find(|to| !limit.allows(&to.service, to.targets.len()));
         if let Some(group) = full {
@@ -407,6 +411,40 @@ impl Bus {
         }
     }
 
+    /// Counts an inline handler that runs on this thread.
+    pub(crate) fn count_inline(&self) -> Inline {
+        Inline::new(self)
+    }
+
+    /// Goes on with an event of which the listener at a place has failed: those before it are done.
+    #[cold]
+    pub(crate) fn go_on<E: Send + Sync + 'static>(
+        &self,
+        descriptor: &'static EventDescriptor,
+        event: E,
+        route: &Arc<Route>,
+        (at, failure): (usize, Failure),
+        seq: u64,
+        _inline: Inline,
+    ) -> Receipt {
+        self.0.fired.fetch_add(1, Ordering::Relaxed);
+        let head = Head::fired(self, route.len(), seq);
+        let firing = Firing::new(head, route.clone(), descriptor, event);
+        let message: Arc<dyn Message> = Arc::new(firing);
+        let mut sent = Sent::default();
+        let mut failure = Some(failure);
+        for (index, target) in route.inline.iter().enumerate() {
+            if index < at {
+                target.delivery(&message, 1).conclude(self, Ok(()));
+            } else if let Some(failure) = failure.take() {
+                target.delivery(&message, 1).conclude(self, Err(failure));
+            } else {
+                self.run_inline(target, &message, &mut sent);
+            }
+        }
+        Receipt::enqueued(self, message, sent.settle(self))
+    }
+
     fn run_inline(&self, target: &Target, message: &Arc<dyn Message>, sent: &mut Sent) {
         let Target { binding, slot } = target.clone();
         let delivery = Delivery { binding, message: message.clone(), slot, attempt: 1 };
@@ -423,12 +461,30 @@ impl Bus {
 
     /// Executes command `C`.
     pub(crate) fn execute<C: Spec>(&self, args: C::Args) -> Promise<C::Ok, C::Err> {
-        let command = self.table().linked(C::DESCRIPTOR).cloned();
+        let mut args = Some(args);
+        let answer = routes::direct_command::<C>(self)
+            .and_then(|command| command.call(self, &mut args).ok());
+        if let Some(answer) = answer {
+            return Promise::ready(answer);
+        }
+        match args {
+            Some(args) => self.execute_later::<C>(args),
+            // It was not called, so they are there.
+            None => Promise::ready(Err(ExecuteError::Cancelled)),
+        }
+    }
+
+    fn execute_later<C: Spec>(&self, args: C::Args) -> Promise<C::Ok, C::Err> {
+        let find = || self.table().linked(C::DESCRIPTOR).cloned();
+        let command = routes::command(self, C::DESCRIPTOR, find);
         let elsewhere = self.0.remote.as_ref().zip(C::DESCRIPTOR.wire.as_ref());
         match (command, elsewhere) {
             (Ok(command), _) => {
                 let wire = C::DESCRIPTOR.wire.as_ref().filter(|wire| !command.takes(wire));
                 let Some(wire) = wire else {
+                    if command.binding.inline {
+                        routes::resolve_command::<C>(self, &command);
+                    }
                     return self.call::<C>(Head::new(self, 1), &command, args);
                 };
                 match (wire.encode_args)(&args) {

@@ -89,11 +89,11 @@ pub struct HandlerStats {
 }
 
 impl HandlerStats {
-    pub(crate) fn of(binding: &Binding) -> Self {
+    fn of(binding: &Binding, direct: u64) -> Self {
         let counts = &binding.counts;
         Self {
             name: binding.name.to_string(),
-            handled: counts.handled.load(Ordering::Relaxed),
+            handled: counts.handled.load(Ordering::Relaxed) + direct,
             failed: counts.failed.load(Ordering::Relaxed),
             panicked: counts.panicked.load(Ordering::Relaxed),
             retried: counts.retried.load(Ordering::Relaxed),
@@ -142,11 +142,15 @@ impl Bus {
             })
             .collect();
         services.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut handlers: Vec<HandlerStats> =
-            table.bindings().iter().map(|binding| HandlerStats::of(binding)).collect();
+        let (mut handlers, fired) = self.0.lanes.counted(|direct| {
+            let bindings = table.bindings();
+            let handlers = bindings.iter().map(|b| HandlerStats::of(b, direct(Some(b))));
+            let fired = self.0.fired.load(Ordering::Relaxed) + direct(None);
+            (handlers.collect::<Vec<HandlerStats>>(), fired)
+        });
         handlers.sort_by(|a, b| a.name.cmp(&b.name));
         Stats {
-            fired: self.0.fired.load(Ordering::Relaxed),
+            fired,
             unrouted: self.0.unrouted.load(Ordering::Relaxed),
             retrying: self.retrying(),
             dead_letters: self.graves().len(),

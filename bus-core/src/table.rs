@@ -21,8 +21,6 @@ pub(crate) struct Table {
     router: Router,
     routes: HashMap<Arc<str>, HashMap<Arc<str>, Arc<Route>>>,
     remembered: usize,
-    /// Another one whenever a route may have become another.
-    generation: u64,
     commands: HashMap<Arc<str>, Arc<Command>>,
     linked: HashMap<usize, Linked>,
 }
@@ -77,7 +75,6 @@ impl Table {
             router: Router::default(),
             routes: HashMap::new(),
             remembered: 0,
-            generation: 0,
             commands: HashMap::new(),
             linked: HashMap::new(),
         }
@@ -90,11 +87,6 @@ impl Table {
             Phase::Draining => from_handler,
             Phase::Closed => false,
         }
-    }
-
-    /// Tells this table from what it was before something was bound or unbound.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
     }
 
     /// The listeners of a key, if they were looked up before.
@@ -116,7 +108,6 @@ impl Table {
 
     fn forget(&mut self) {
         self.routes.clear();
-        self.generation += 1;
         self.remembered = 0;
     }
 
