@@ -1,6 +1,6 @@
 //! The handler that this thread is running: its bus, its message, its service.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -12,14 +12,68 @@ use crate::bus::Bus;
 use crate::context::Context;
 use crate::delivery::Delivery;
 use crate::lineage::{Chain, Lineage};
-use crate::message::Message;
+use crate::message::{Head, Message};
 use crate::routes;
 use crate::service::Service;
 use crate::trace::Origin;
 use crate::waits::Invocation;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Here> = const { RefCell::new(Here { current: None, group: None }) };
+}
+
+/// What a thread runs.
+struct Here {
+    /// Whatever runs with a place of its own.
+    current: Option<Current>,
+    /// On the own thread of a service: what runs below that.
+    group: Option<Rc<GroupFrame>>,
+}
+
+/// The group of plain listeners that the own thread of a service runs, if it runs one: made once for
+/// the thread, so that each group is entered by a few stores.
+pub(crate) struct GroupFrame {
+    home: Rc<Home>,
+    /// The message; 0 for none.
+    seq: Cell<u64>,
+    correlation: Cell<u64>,
+}
+
+impl GroupFrame {
+    /// For the thread that calls this.
+    pub(crate) fn new(home: &Rc<Home>) -> Rc<Self> {
+        let frame =
+            Rc::new(Self { home: home.clone(), seq: Cell::new(0), correlation: Cell::new(0) });
+        CURRENT.with_borrow_mut(|here| here.group = Some(frame.clone()));
+        frame
+    }
+
+    /// The thread has no service any more.
+    pub(crate) fn forget() {
+        let group = CURRENT.with_borrow_mut(|here| here.group.take());
+        drop(group);
+    }
+
+    /// A group of listeners of a message begins, if it can be told by numbers alone.
+    pub(crate) fn enter(&self, head: &Head) -> bool {
+        let can = head.chain().is_none() && !head.in_wake;
+        if can {
+            self.seq.set(head.seq);
+            self.correlation.set(head.correlation);
+        }
+        can
+    }
+
+    /// It is over.
+    pub(crate) fn leave(&self) {
+        self.seq.set(0);
+    }
+
+    fn current(&self) -> Option<Current> {
+        let (seq, correlation) = (self.seq.get(), self.correlation.get());
+        (seq != 0)
+            .then(|| Current { correlation, ..Current::bottom(self.home.clone(), (seq, GROUP)) })
+    }
 }
 
 thread_local! {
@@ -158,8 +212,12 @@ impl Current {
         }
     }
 
-    /// Of an inline listener that is called directly, at the bottom of a thread's stack.
+    /// Of an inline handler that is called directly, at the bottom of a thread's stack.
     pub(crate) fn direct(home: Rc<Home>, invocation: Invocation) -> Self {
+        Self { inline: 1, ..Self::bottom(home, invocation) }
+    }
+
+    fn bottom(home: Rc<Home>, invocation: Invocation) -> Self {
         Self {
             home,
             invocation,
@@ -169,7 +227,7 @@ impl Current {
             chain: None,
             holds_up: false,
             below: Vec::new(),
-            inline: 1,
+            inline: 0,
         }
     }
 
@@ -221,7 +279,7 @@ impl Current {
             self.inline += outer.inline;
             self.holds_up |= outer.holds_up;
         });
-        Entered(CURRENT.replace(Some(self)))
+        Entered(replace(Some(self)))
     }
 
     /// Wraps `future` so that it runs inside of this wherever it is polled.
@@ -235,15 +293,24 @@ impl Current {
 
 /// Looks at the handler that this thread is running.
 pub(crate) fn with<R>(look: impl FnOnce(&Current) -> R) -> Option<R> {
-    CURRENT.with_borrow(|current| match current {
+    CURRENT.with_borrow(|here| match &here.current {
         Some(current) => Some(look(current)),
-        None => routes::current().map(|current| look(&current)),
+        None => {
+            let group = here.group.as_ref().and_then(|group| group.current());
+            group.or_else(routes::current).map(|current| look(&current))
+        }
     })
 }
 
-/// Whether this thread is running a handler that has a place of its own here.
+/// Whether this thread is running a handler, but for one that is called directly.
 pub(crate) fn is_one() -> bool {
-    CURRENT.with_borrow(Option::is_some)
+    CURRENT.with_borrow(|here| {
+        here.current.is_some() || here.group.as_ref().is_some_and(|group| group.seq.get() != 0)
+    })
+}
+
+fn replace(current: Option<Current>) -> Option<Current> {
+    CURRENT.with_borrow_mut(|here| std::mem::replace(&mut here.current, current))
 }
 
 /// The bus whose handler this thread is running.
@@ -290,7 +357,7 @@ pub(crate) struct Entered(Option<Current>);
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        CURRENT.set(self.0.take());
+        drop(replace(self.0.take()));
     }
 }
 
@@ -314,10 +381,10 @@ impl<F: Future + ?Sized> Future for Scoped<F> {
 
 impl<F: ?Sized> Scoped<F> {
     fn inside<R>(&mut self, run: impl FnOnce(&mut Option<Pin<Box<F>>>) -> R) -> R {
-        let former = CURRENT.replace(self.current.take());
+        let former = replace(self.current.take());
         let restore = Entered(former);
         let output = run(&mut self.future);
-        self.current = CURRENT.take();
+        self.current = replace(None);
         drop(restore);
         output
     }

@@ -7,7 +7,6 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -60,7 +59,8 @@ impl<E: Send + Sync + 'static> Direct<E> {
         // What was found is of this epoch, and so is the phase.
         let is_open = bus.table().phase == Phase::Open && bus.epoch() == epoch;
         let is_inline = route.groups.is_empty() && !route.inline.is_empty();
-        if !(is_open && is_inline && bus.is_bare()) {
+        let is_here = bus.0.remote.is_none() || descriptor.local;
+        if !(is_open && is_inline && is_here && bus.is_bare()) {
             return None;
         }
         let listener = |target: &crate::router::Target| {
@@ -233,17 +233,5 @@ impl<A: 'static, T: 'static, E: 'static> Drop for DirectCommand<A, T, E> {
     fn drop(&mut self) {
         let bus = self.bus.upgrade().map(Bus);
         self.lane.fold(&self.times, bus.as_ref());
-    }
-}
-
-/// Fires an event directly, or gives it back.
-pub(crate) fn fire<E: Send + Sync + 'static>(
-    bus: &Bus,
-    descriptor: &'static EventDescriptor,
-    event: E,
-) -> Result<Receipt, E> {
-    match routes::direct::<E>(bus, descriptor) {
-        Some(direct) => Rc::as_ref(&direct).fire(bus, descriptor, event),
-        None => Err(event),
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use event_listener::Event as Notify;
+use once_cell::race::OnceBox;
 
 use crate::binding::{Binding, Counts};
 use crate::current::{self, Cause};
@@ -181,23 +182,21 @@ impl Head {
 /// Counts the deliveries of a message that are not settled yet and keeps the failed ones.
 pub(crate) struct Tracker {
     open: AtomicUsize,
-    failed: Mutex<Vec<(u32, u32, Failure)>>,
+    /// Made when something fails.
+    failed: OnceBox<Mutex<Vec<(u32, u32, Failure)>>>,
     settled: Notify,
 }
 
 impl Tracker {
     fn new(deliveries: usize) -> Self {
-        Self {
-            open: AtomicUsize::new(deliveries),
-            failed: Mutex::new(Vec::new()),
-            settled: Notify::new(),
-        }
+        Self { open: AtomicUsize::new(deliveries), failed: OnceBox::new(), settled: Notify::new() }
     }
 
     /// Settles the delivery of the listener at `slot` of the route, after so many attempts.
     pub(crate) fn settle(&self, slot: u32, attempts: u32, result: Result<(), Failure>) {
         if let Err(failure) = result {
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            let failed = self.failed.get_or_init(Box::default);
+            let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
             failed.push((slot, attempts, failure));
         }
         if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -230,7 +229,9 @@ impl Tracker {
     }
 
     pub(crate) fn failed(&self) -> Vec<(u32, u32, Failure)> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let failed = self.failed.get();
+        let failed = failed.map(|failed| failed.lock().unwrap_or_else(PoisonError::into_inner));
+        failed.map(|failed| failed.clone()).unwrap_or_default()
     }
 }
 

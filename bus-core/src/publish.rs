@@ -11,7 +11,6 @@ use crate::call::{Call, Spec, Task};
 use crate::codec;
 use crate::current::{self, Home};
 use crate::delivery::Delivery;
-use crate::direct;
 use crate::dynamic::EncodedCall;
 use crate::error::{CodecError, Error, ErrorKind, Result};
 use crate::event::{Event, EventDescriptor, Topic};
@@ -103,6 +102,18 @@ struct Sent {
 }
 
 impl Sent {
+    /// One that put a mailbox over its bound.
+    #[cold]
+    fn over(service: Arc<Service>, number: u64) -> Self {
+        Self { over: vec![Ticket { service, number, listener: None }], refused: Vec::new() }
+    }
+
+    /// One that a mailbox did not take.
+    #[cold]
+    fn refused(entry: Entry) -> Self {
+        Self { over: Vec::new(), refused: vec![entry] }
+    }
+
     fn push(&mut self, bus: &Bus, service: &Arc<Service>, entry: Entry, deliveries: usize) {
         match service.accept(bus, entry, deliveries) {
             Ok(None) => {}
@@ -136,9 +147,17 @@ impl Bus {
 
     /// Fires one of the struct's events, moving the payload. Never blocks.
     pub fn fire_as<E: Event>(&self, topic: Topic<E>, event: E) -> Receipt {
-        match self.publish(topic.descriptor(), event, Limit::Hard) {
+        let descriptor = topic.descriptor();
+        let event = match routes::direct::<E>(self, descriptor) {
+            None => event,
+            Some(direct) => match direct.fire(self, descriptor, event) {
+                Ok(receipt) => return receipt,
+                Err(event) => event,
+            },
+        };
+        match self.publish(descriptor, event, Limit::Hard) {
             Ok(receipt) => receipt,
-            Err((error, event)) => self.refused(topic.descriptor(), error, event),
+            Err((error, event)) => self.refused(descriptor, error, event),
         }
     }
 
@@ -318,10 +337,6 @@ impl Bus {
             return remote
                 .fire(self, address, event, room, |event| encode_as(&descriptor.payload, event));
         }
-        let event = match direct::fire(self, descriptor, event) {
-            Ok(receipt) => return Ok(receipt),
-            Err(event) => event,
-        };
         let (exchange, key) = (descriptor.exchange, descriptor.key);
         let find = |table: &Table| {
             routes::of(self, descriptor, || table.remembered(exchange, key).cloned())
@@ -360,6 +375,21 @@ impl Bus {
         }
         self.0.fired.fetch_add(1, Ordering::Relaxed);
         let head = Head::new(self, route.len());
+        if let ([group], []) = (&route.groups[..], &route.inline[..])
+            && self.is_bare()
+        {
+            // The most frequent case, with nothing of what the others need.
+            self.stamp(&head, route.wants_context);
+            let (service, deliveries) = (group.service.clone(), group.targets.len());
+            let message = message(head, route.clone(), payload);
+            let over = match service.accept(self, group.entry(message.clone(), 0), deliveries) {
+                Ok(None) => return Ok(Receipt::enqueued(self, message, Vec::new())),
+                Ok(Some(number)) => Sent::over(service, number),
+                Err(entry) => Sent::refused(entry),
+            };
+            drop(table);
+            return Ok(Receipt::enqueued(self, message, over.settle(self)));
+        }
         let testing = self.0.testing.as_ref();
         self.stamp(&head, route.wants_context || testing.is_some());
         let message = message(head, route.clone(), payload);
@@ -367,9 +397,13 @@ impl Bus {
             testing.capture(&message);
         }
         let mut sent = Sent::default();
-        for (index, group) in route.groups.iter().enumerate() {
-            let entry = Entry::Group { message: message.clone(), group: index };
-            sent.push(self, &group.service, entry, group.targets.len());
+        for (index, group) in (0..).zip(&route.groups) {
+            sent.push(
+                self,
+                &group.service,
+                group.entry(message.clone(), index),
+                group.targets.len(),
+            );
         }
         let _inline = (!route.inline.is_empty()).then(|| Inline::new(self));
         // What follows may run code of the user, which may fire and register in its turn.
@@ -399,11 +433,11 @@ impl Bus {
                 Some(caller) => caller.fail(crate::message::CallFault::Closed),
                 None => delivery.unstarted().abandon(self, why()),
             },
-            Entry::Group { message, group } => {
+            Entry::Group { message, group, .. } => {
                 let Some(route) = message.route().cloned() else {
                     return;
                 };
-                for Target { binding, slot } in route.groups[group].targets.iter().cloned() {
+                for Target { binding, slot } in route.targets(group).iter().cloned() {
                     let message = message.clone();
                     Delivery { binding, message, slot, attempt: 0 }.die(self, why());
                 }

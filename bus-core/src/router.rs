@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::message::Message;
-use crate::service::Service;
+use crate::service::{Entry, Service};
 
 /// The listeners of one exchange and key, grouped by what happens to them.
 #[derive(Default)]
@@ -38,6 +38,14 @@ pub(crate) struct Group {
 pub(crate) struct Target {
     pub(crate) binding: Arc<Binding>,
     pub(crate) slot: u32,
+}
+
+impl Group {
+    /// A message for all of them.
+    pub(crate) fn entry(&self, message: Arc<dyn Message>, group: u32) -> Entry {
+        let plain = if self.is_plain { u32::try_from(self.targets.len()).unwrap_or(0) } else { 0 };
+        Entry::Group { message, group, plain }
+    }
 }
 
 impl Target {
@@ -71,6 +79,12 @@ impl Route {
             }
         }
         route
+    }
+
+    /// The listeners of the group of this number.
+    pub(crate) fn targets(&self, group: u32) -> &[Target] {
+        let group = usize::try_from(group).ok().and_then(|group| self.groups.get(group));
+        group.map_or(&[], |group| &group.targets)
     }
 
     /// How many listeners there are.

@@ -46,7 +46,7 @@ struct Place {
 }
 
 /// Whether the listeners of an event can be run directly.
-#[derive(Default, Clone)]
+#[derive(Default)]
 enum Way {
     #[default]
     Unknown,
@@ -62,6 +62,26 @@ impl Kept {
             return None;
         }
         self.places.get_mut(index(descriptor)).filter(|place| place.descriptor == descriptor)
+    }
+}
+
+/// Why nothing can be run directly.
+enum Look {
+    Unknown,
+    Around,
+}
+
+impl Kept {
+    /// What is run directly, as that which runs.
+    fn run<D: Frame + 'static>(&mut self, bus: &Bus, address: usize) -> Result<Rc<D>, Look> {
+        let place = self.place(bus, bus.epoch(), address).ok_or(Look::Unknown)?;
+        let direct = match &place.direct {
+            Way::Direct(direct) => direct.clone().downcast::<D>().map_err(|_| Look::Around)?,
+            Way::Around => return Err(Look::Around),
+            Way::Unknown => return Err(Look::Unknown),
+        };
+        self.running = Some(direct.clone());
+        Ok(direct)
     }
 }
 
@@ -130,22 +150,15 @@ pub(crate) fn direct<E: Send + Sync + 'static>(
     let address = std::ptr::from_ref(descriptor).addr();
     let way = ROUTES.with_borrow_mut(|kept| {
         if kept.running.is_some() {
-            return Way::Around;
+            return Err(Look::Around);
         }
-        let place = kept.place(bus, bus.epoch(), address);
-        let way = place.map_or(Way::Unknown, |place| place.direct.clone());
-        if let Way::Direct(direct) = &way
-            && let Ok(direct) = direct.clone().downcast::<Direct<E>>()
-        {
-            kept.running = Some(direct);
-        }
-        way
+        kept.run(bus, address)
     });
     match way {
-        Way::Direct(direct) => direct.downcast().ok(),
-        Way::Around => None,
+        Ok(direct) => Some(direct),
+        Err(Look::Around) => None,
         // The next time it is known.
-        Way::Unknown => {
+        Err(Look::Unknown) => {
             resolve::<E>(bus, descriptor, address);
             None
         }
@@ -210,21 +223,11 @@ pub(crate) fn direct_command<C: Spec>(bus: &Bus) -> Option<Rc<DirectOf<C>>> {
     let address = std::ptr::from_ref(C::DESCRIPTOR).addr();
     let way = ROUTES.with_borrow_mut(|kept| {
         if kept.running.is_some() {
-            return Way::Around;
+            return Err(Look::Around);
         }
-        let place = kept.place(bus, bus.epoch(), address);
-        let way = place.map_or(Way::Unknown, |place| place.direct.clone());
-        if let Way::Direct(direct) = &way
-            && let Ok(direct) = direct.clone().downcast::<DirectOf<C>>()
-        {
-            kept.running = Some(direct);
-        }
-        way
+        kept.run(bus, address)
     });
-    match way {
-        Way::Direct(direct) => direct.downcast().ok(),
-        Way::Around | Way::Unknown => None,
-    }
+    way.ok()
 }
 
 /// The command `C`, called directly.

@@ -18,7 +18,7 @@ pub(super) struct Backlog {
     /// For whoever consumes the mailbox. Groups are among them where they run as a whole.
     queue: VecDeque<Entry>,
     /// The group that runs, if it has more than one listener.
-    running: Option<(Arc<dyn Message>, usize)>,
+    running: Option<(Arc<dyn Message>, u32)>,
     /// For the service's own thread: asynchronous deliveries that come before those.
     own: VecDeque<Delivery>,
     /// The asynchronous handlers that are limited in how many run at once, by their address.
@@ -89,13 +89,12 @@ impl Backlog {
     /// Takes the first in line for a service without state: a group that runs as a whole, or one
     /// delivery.
     pub(super) fn next_entry(&mut self, progress: &Progress) -> Option<Entry> {
-        if let (true, Some(Entry::Group { message, group })) =
-            (self.own.is_empty(), self.queue.front())
-            && let Some(listeners) = message.route().map(|route| &route.groups[*group])
-            && listeners.is_plain
+        let front = self.queue.front().filter(|_| self.own.is_empty());
+        if let Some(Entry::Group { message, group, plain }) = front
+            && let Some(listeners) = usize::try_from(*plain).ok().filter(|plain| *plain > 0)
         {
-            progress.begin(listeners.targets.len());
-            if listeners.targets.len() > 1 {
+            progress.begin(listeners);
+            if listeners > 1 {
                 self.running = Some((message.clone(), *group));
             }
             return self.queue.pop_front();
@@ -104,7 +103,7 @@ impl Backlog {
     }
 
     /// The group that runs is over, or who calls this sees to the rest of it.
-    pub(super) fn take_running(&mut self) -> Option<(Arc<dyn Message>, usize)> {
+    pub(super) fn take_running(&mut self) -> Option<(Arc<dyn Message>, u32)> {
         self.running.take()
     }
 

@@ -26,7 +26,9 @@ pub(crate) const HARD: usize = 64;
 /// One enqueue.
 pub(crate) enum Entry {
     /// An event, for all listeners of one group of its route.
-    Group { message: Arc<dyn Message>, group: usize },
+    ///
+    /// `plain` tells how many of them run as a whole; 0 if they do not.
+    Group { message: Arc<dyn Message>, group: u32, plain: u32 },
     /// A call, a task, or a delivery that is tried again.
     One(Delivery),
 }
@@ -70,8 +72,8 @@ impl Entry {
     pub(crate) fn deliveries(self) -> Vec<Delivery> {
         match self {
             Self::One(delivery) => vec![delivery],
-            Self::Group { message, group } => {
-                let targets = message.route().map(|route| route.groups[group].targets.as_slice());
+            Self::Group { message, group, .. } => {
+                let targets = message.route().map(|route| route.targets(group));
                 targets.into_iter().flatten().map(|target| target.delivery(&message, 1)).collect()
             }
         }

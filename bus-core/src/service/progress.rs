@@ -58,19 +58,19 @@ impl Progress {
     }
 
     /// What comes after the listener that runs.
-    pub(super) fn after(&self, message: &Arc<dyn Message>, group: usize) -> Vec<Delivery> {
+    pub(super) fn after(&self, message: &Arc<dyn Message>, group: u32) -> Vec<Delivery> {
         from(self.place() + 1, message, group)
     }
 
     /// What was not begun of a group that ended early.
-    pub(super) fn unbegun(&self, message: &Arc<dyn Message>, group: usize) -> Vec<Delivery> {
+    pub(super) fn unbegun(&self, message: &Arc<dyn Message>, group: u32) -> Vec<Delivery> {
         from(self.place(), message, group)
     }
 }
 
 /// The deliveries of a group from its listener number `first` on.
-fn from(first: usize, message: &Arc<dyn Message>, group: usize) -> Vec<Delivery> {
-    let targets = message.route().map(|route| route.groups[group].targets.as_slice());
+fn from(first: usize, message: &Arc<dyn Message>, group: u32) -> Vec<Delivery> {
+    let targets = message.route().map(|route| route.targets(group));
     let targets = targets.and_then(|targets| targets.get(first..)).unwrap_or_default();
     targets.iter().map(|target| target.delivery(message, 1)).collect()
 }

@@ -28,7 +28,7 @@ use super::{Entry, Service, Started, stand, substitute, unharmed};
 use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::context::Context;
-use crate::current::{self, Current, Home, Inline};
+use crate::current::{self, Current, GroupFrame, Home, Inline};
 use crate::delivery::{Before, Delivery};
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, Reason};
@@ -79,9 +79,11 @@ fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
     let runtime = bus.runtime();
     let _inside = runtime.enter();
     let _stopped = service.stopped_on_drop(&bus);
+    let home = Home::new(&bus, service);
     let worker = Rc::new(Worker {
         tasks: Tasks::new(),
-        home: Home::new(&bus, service),
+        frame: GroupFrame::new(&home),
+        home,
         bus,
         service: service.clone(),
         instance: RefCell::default(),
@@ -98,6 +100,7 @@ fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
     service.turn.acquire();
     worker.drive(worker.clone().live(ready));
     service.turn.release();
+    GroupFrame::forget();
 }
 
 pub(super) struct Worker {
@@ -105,6 +108,7 @@ pub(super) struct Worker {
     bus: Bus,
     service: Arc<Service>,
     home: Rc<Home>,
+    frame: Rc<GroupFrame>,
     instance: RefCell<Instance>,
     /// The state is to be made anew before anything else touches it.
     broken: Cell<bool>,
@@ -263,7 +267,7 @@ impl Worker {
     fn step(self: &Rc<Self>) -> Step {
         let Some(next) = self.next() else { return Step::Stuck };
         unharmed(&self.service, || match next {
-            Entry::Group { message, group } => self.run_group(&message, group),
+            Entry::Group { message, group, .. } => self.run_group(&message, group),
             Entry::One(delivery) if delivery.binding.code.is_async() => self.start(delivery),
             Entry::One(delivery) => self.run_sync(delivery),
         });
@@ -271,16 +275,21 @@ impl Worker {
     }
 
     /// Runs plain listeners of one event, one after another: one start, one end, one settling.
-    fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>, group: usize) {
+    fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>, group: u32) {
         let Some(route) = message.route() else { return };
-        let targets = route.groups[group].targets.as_slice();
+        let targets = route.targets(group);
         let progress = self.service.progress();
         let mut started = Started::several(&*self.service, targets.len() as u64);
         let mut apart = 0;
         while progress.at().is_some() {
-            let ran = {
+            let run = || catch_unwind(AssertUnwindSafe(|| message.run_group(targets, progress)));
+            let ran = if self.frame.enter(message.head()) {
+                let ran = run();
+                self.frame.leave();
+                ran
+            } else {
                 let _inside = Current::group(&self.home, message).enter();
-                catch_unwind(AssertUnwindSafe(|| message.run_group(targets, progress)))
+                run()
             };
             let failure = match ran {
                 Ok(Ran::All) => break,
