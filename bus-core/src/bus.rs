@@ -275,7 +275,7 @@ impl Bus {
 
     /// Delivers a dead letter again.
     pub(crate) fn revive(&self, delivery: Delivery) -> Result<()> {
-        if !self.table().accepts(crate::current::is_inside(self)) {
+        if !self.table().accepts(|| crate::current::is_inside(self)) {
             return Err(Error::closed());
         }
         // The receipt of the first life is settled: nobody waits for this one.

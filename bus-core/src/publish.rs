@@ -359,7 +359,7 @@ impl Bus {
         // Whether it is taken, by whom, and that it is enqueued, all under one hold of the table.
         let (table, route) = loop {
             let table = self.table();
-            if !table.accepts(current::is_inside(self)) {
+            if !table.accepts(|| current::is_inside(self)) {
                 return Err((Error::closed(), payload));
             }
             if let Some(route) = find(&table) {
@@ -380,15 +380,20 @@ impl Bus {
         {
             // The most frequent case, with nothing of what the others need.
             self.stamp(&head, route.wants_context);
-            let (service, deliveries) = (group.service.clone(), group.targets.len());
-            let message = message(head, route.clone(), payload);
-            let over = match service.accept(self, group.entry(message.clone(), 0), deliveries) {
-                Ok(None) => return Ok(Receipt::enqueued(self, message, Vec::new())),
-                Ok(Some(number)) => Sent::over(service, number),
-                Err(entry) => Sent::refused(entry),
-            };
+            let deliveries = group.targets.len();
+            let message = message(head, route, payload);
+            let group = message.route().and_then(|route| route.groups.first());
+            let sent = group.map(|group| {
+                let entry = group.entry(message.clone(), 0);
+                match group.service.accept(self, entry, deliveries) {
+                    Ok(None) => Sent::default(),
+                    Ok(Some(number)) => Sent::over(group.service.clone(), number),
+                    Err(entry) => Sent::refused(entry),
+                }
+            });
             drop(table);
-            return Ok(Receipt::enqueued(self, message, over.settle(self)));
+            let over = sent.map_or_else(Vec::new, |sent| sent.settle(self));
+            return Ok(Receipt::enqueued(self, message, over));
         }
         let testing = self.0.testing.as_ref();
         self.stamp(&head, route.wants_context || testing.is_some());
@@ -567,7 +572,7 @@ impl Bus {
         self.stamp(call.head(), binding.wants_context);
         let delivery = Delivery { binding, message: call, slot: 0, attempt: 1 };
         let table = self.table();
-        if !table.accepts(current::is_inside(self)) {
+        if !table.accepts(|| current::is_inside(self)) {
             drop(table);
             if let Some(caller) = delivery.message.call() {
                 caller.fail(crate::message::CallFault::Closed);
@@ -635,7 +640,7 @@ impl Bus {
         self.stamp(task.head(), binding.wants_context);
         let delivery = Delivery { binding, message: task.clone(), slot: 0, attempt: 1 };
         let table = self.table();
-        if !table.accepts(current::is_inside(self)) {
+        if !table.accepts(|| current::is_inside(self)) {
             return Receipt::refused(Error::closed());
         }
         if !Limit::Hard.allows(&service, 1) {

@@ -148,7 +148,7 @@ impl<E> Mailbox<E> {
     }
 
     /// Whether delivery `number` is within the bound.
-    fn has_started(&self, number: u64) -> bool {
+    pub(crate) fn has_started(&self, number: u64) -> bool {
         number <= self.started.load(Ordering::SeqCst) + self.bound as u64
     }
 

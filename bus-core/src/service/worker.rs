@@ -149,6 +149,15 @@ impl Worker {
                 continue;
             }
             let substitutes = self.service.mailbox.has_substitutes();
+            let mailbox = &self.service.mailbox;
+            if !substitutes
+                && self.active.get() == 0
+                && mailbox.is_idle()
+                && self.bus.0.testing.is_none()
+                && park::yielding(|| !mailbox.is_idle())
+            {
+                continue;
+            }
             if substitutes {
                 self.leave_turn();
             }
