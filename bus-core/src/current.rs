@@ -302,6 +302,11 @@ pub(crate) fn with<R>(look: impl FnOnce(&Current) -> R) -> Option<R> {
     })
 }
 
+/// Whether this thread is running a handler.
+pub(crate) fn is_any() -> bool {
+    with(|_| ()).is_some()
+}
+
 /// Whether this thread is running a handler, but for one that is called directly.
 pub(crate) fn is_one() -> bool {
     CURRENT.with_borrow(|here| {

@@ -91,29 +91,11 @@ pub(crate) fn once<T>(poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T>
     poll(&mut Context::from_waker(&waker()))
 }
 
-/// How often a thread lets others go first before it sleeps.
-const YIELDS: usize = 4;
-
-/// Lets other threads go first, a few times, until `ready`; says whether it is. To be put to sleep and
-/// woken costs both sides several times as much.
-pub(crate) fn yielding(mut ready: impl FnMut() -> bool) -> bool {
-    (0..YIELDS).any(|_| {
-        std::thread::yield_now();
-        ready()
-    })
-}
-
 /// Blocks until `poll` is ready; `None` once the deadline has passed.
 pub(crate) fn until<T>(
     deadline: Option<Instant>,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Option<T> {
-    for _ in 0..YIELDS {
-        if let Poll::Ready(output) = once(&mut poll) {
-            return Some(output);
-        }
-        std::thread::yield_now();
-    }
     loop {
         if let Poll::Ready(output) = once(&mut poll) {
             return Some(output);

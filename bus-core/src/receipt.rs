@@ -9,6 +9,7 @@ use event_listener::EventListener;
 
 use crate::binding::Binding;
 use crate::bus::Bus;
+use crate::current;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute_error::Cycle;
 use crate::failure::Failure;
@@ -163,8 +164,10 @@ impl Receipt {
         if self.late.is_none() && self.tickets().is_empty() && self.is_here() {
             return Ok(self.accepted());
         }
-        // Nobody is woken who does not sleep.
-        if self.late.is_none() && self.is_here() && park::yielding(|| self.has_room()) {
+        if self.late.is_none() && self.is_here() && !current::is_any() {
+            for ticket in self.tickets() {
+                ticket.service.mailbox.wait_space(ticket.number);
+            }
             return Ok(self.accepted());
         }
         if let Poll::Ready(accepted) = park::once(|cx| self.poll_accepted(cx)) {
@@ -180,11 +183,6 @@ impl Receipt {
             State::Enqueued(_, tickets) => tickets,
             State::Heard(_) | State::Sent(_) | State::Refused(_) => &[],
         }
-    }
-
-    /// Whether all mailboxes that it went to are within their bound with it.
-    fn has_room(&self) -> bool {
-        self.tickets().iter().all(|ticket| ticket.service.mailbox.has_started(ticket.number))
     }
 
     /// Whether it was accepted in this process.

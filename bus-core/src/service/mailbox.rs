@@ -12,8 +12,9 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use event_listener::{Event, EventListener};
+use event_listener::{Event, EventListener, Listener as _};
 
 use crate::delivery::Delivery;
 use crate::message::Message;
@@ -42,6 +43,10 @@ pub(crate) struct Mailbox<E> {
     /// Receipts that wait for space.
     waiting: AtomicUsize,
     space: Event,
+    /// Threads that wait for space outside of handlers: for half of it, so that each is woken once
+    /// for many events.
+    patient: AtomicUsize,
+    drained: Event,
     idle: Event,
     over: AtomicBool,
     /// How often something was accepted over the bound.
@@ -103,6 +108,8 @@ impl<E> Mailbox<E> {
             done: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             space: Event::new(),
+            patient: AtomicUsize::new(0),
+            drained: Event::new(),
             idle: Event::new(),
             over: AtomicBool::new(false),
             overruns: AtomicU64::new(0),
@@ -148,7 +155,7 @@ impl<E> Mailbox<E> {
     }
 
     /// Whether delivery `number` is within the bound.
-    pub(crate) fn has_started(&self, number: u64) -> bool {
+    fn has_started(&self, number: u64) -> bool {
         number <= self.started.load(Ordering::SeqCst) + self.bound as u64
     }
 
@@ -202,11 +209,30 @@ impl<E> Mailbox<E> {
         }
     }
 
+    /// Blocks until the delivery of this number is within the bound.
+    ///
+    /// Who is woken finds room for half a mailbox. A handler that takes long may keep it from getting so
+    /// far, so it looks by itself now and then.
+    pub(crate) fn wait_space(&self, number: u64) {
+        const AGAIN: Duration = Duration::from_millis(1);
+        while !self.has_started(number) && !self.lock().closed {
+            let drained = self.drained.listen();
+            self.patient.fetch_add(1, Ordering::SeqCst);
+            if !self.has_started(number) {
+                drained.wait_timeout(AGAIN);
+            }
+        }
+    }
+
     /// The handlers of so many deliveries start.
     pub(crate) fn start(&self, deliveries: u64) {
         self.started.fetch_add(deliveries, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 && self.waiting.swap(0, Ordering::SeqCst) > 0 {
             self.space.notify(usize::MAX);
+        }
+        if self.patient.load(Ordering::Relaxed) > 0 && self.depth() <= self.bound / 2 {
+            self.patient.store(0, Ordering::Relaxed);
+            self.drained.notify(usize::MAX);
         }
         if self.over.load(Ordering::Relaxed) && self.depth() <= self.bound {
             self.over.store(false, Ordering::Relaxed);
@@ -326,6 +352,7 @@ impl<E> Mailbox<E> {
             home.wake();
         }
         self.space.notify(usize::MAX);
+        self.drained.notify(usize::MAX);
         self.idle.notify(usize::MAX);
     }
 

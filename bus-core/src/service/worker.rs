@@ -149,15 +149,6 @@ impl Worker {
                 continue;
             }
             let substitutes = self.service.mailbox.has_substitutes();
-            let mailbox = &self.service.mailbox;
-            if !substitutes
-                && self.active.get() == 0
-                && mailbox.is_idle()
-                && self.bus.0.testing.is_none()
-                && park::yielding(|| !mailbox.is_idle())
-            {
-                continue;
-            }
             if substitutes {
                 self.leave_turn();
             }
@@ -359,12 +350,28 @@ impl Worker {
     }
 
     fn run_started(self: &Rc<Self>, delivery: Delivery) {
+        if let Some(result) = self.run_plain(&delivery) {
+            return self.conclude(delivery, result);
+        }
         let hold = Hold::new(self, &delivery);
         let instance = self.instance.borrow().clone();
         if let Some(result) = delivery.attempt(&self.home, &instance, Inline::No) {
             drop(hold);
             self.conclude(delivery, result);
         }
+    }
+
+    /// Runs the first attempt of a plain handler, where nothing surrounds it.
+    fn run_plain(&self, delivery: &Delivery) -> Option<HandlerResult> {
+        let plain = delivery.binding.plain.filter(|_| self.runs_groups())?;
+        let fits = delivery.attempt == 1 && !delivery.is_cancelled();
+        if !fits || !self.frame.enter(delivery.message.head()) {
+            return None;
+        }
+        self.service.progress().enter(delivery.slot);
+        let ran = catch_unwind(AssertUnwindSafe(|| delivery.message.run_plain(plain)));
+        self.frame.leave();
+        ran.unwrap_or_else(|panic| Some(Err(Failure::panic(panic))))
     }
 
     /// Starts an asynchronous delivery.
