@@ -19,6 +19,7 @@ use crate::name;
 use crate::remote::{self, Consumer, Declares, Limits, Remote, Source};
 use crate::runtime::Runtime;
 use crate::service::Service;
+use crate::signal::Signal;
 use crate::state::States;
 use crate::table::{ByName, Command, Table};
 use crate::testing::{Replacements, Testing};
@@ -273,10 +274,7 @@ impl Builder {
     pub fn run(self) -> Result<()> {
         // A signal that arrives while the bus starts must not be lost.
         let signal = crate::signal::watch()?;
-        let bus = self.start()?;
-        signal.wait();
-        tracing::info!("a signal asks the process to stop");
-        bus.shutdown()
+        self.start()?.run_until(signal)
     }
 
     /// Puts `BUS_URL`, `BUS_SERVICES` and `BUS_TOPOLOGY` over what was chosen so far, as [`start`](Self::start) does.
@@ -483,6 +481,23 @@ fn bind(
 #[must_use = "dropping it stops the bus"]
 pub struct Running {
     bus: Bus,
+}
+
+impl Running {
+    /// Waits for SIGINT or SIGTERM, and shuts the bus down. A second signal ends the process at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::shutdown`]; `Init` if the signals cannot be watched.
+    pub fn run(self) -> Result<()> {
+        self.run_until(crate::signal::watch()?)
+    }
+
+    fn run_until(self, signal: Signal) -> Result<()> {
+        signal.wait();
+        tracing::info!("a signal asks the process to stop");
+        self.shutdown()
+    }
 }
 
 impl Deref for Running {
