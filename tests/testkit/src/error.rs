@@ -1,0 +1,75 @@
+//! Why a server, a process or a proxy did not do what a test asked of it.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What went wrong, with the remedy where there is one.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The cause of an [`Error`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A server is not installed.
+    MissingServer,
+    /// A process ended before it did what was awaited.
+    Exited,
+    /// What was awaited did not happen in time.
+    TimedOut,
+    /// The operating system refused something.
+    Io,
+    /// A server refused something, or answered with something else than was asked.
+    Refused,
+}
+
+impl Error {
+    /// The cause.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    pub(crate) fn because(
+        kind: ErrorKind,
+        message: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { kind, message: message.into(), source: Some(source.into()) }
+    }
+
+    /// `server` is not installed.
+    pub(crate) fn missing(server: &str) -> Self {
+        let message =
+            format!("`{server}` is not installed; `cargo xtask test --setup` installs it");
+        Self::new(ErrorKind::MissingServer, message)
+    }
+
+    /// Ends the test with this error and its sources.
+    #[track_caller]
+    pub(crate) fn raise(self) -> ! {
+        match &self.source {
+            Some(source) => panic!("{self}: {source}"),
+            None => panic!("{self}"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
