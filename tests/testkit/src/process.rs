@@ -318,9 +318,9 @@ fn spawn_from_keeper(command: Command) -> io::Result<Child> {
         sender
     });
     let (answer, child) = mpsc::channel();
-    let gone = |_| io::Error::other("the thread that starts processes is gone");
-    keeper.send((command, answer)).map_err(|_| gone(()))?;
-    child.recv().map_err(|_| gone(()))?
+    let gone = || io::Error::other("the thread that starts processes is gone");
+    keeper.send((command, answer)).map_err(|_| gone())?;
+    child.recv().map_err(|_| gone())?
 }
 
 #[cfg(test)]

@@ -103,6 +103,7 @@ fn a_killed_node_comes_back_with_its_queues_messages_and_ports() {
         }
     }
     let (pid, url) = (node.pid(), node.url());
+    node.flush();
     node.kill();
     assert_eq!(node.pid(), None);
     assert!(!node.is_ready());

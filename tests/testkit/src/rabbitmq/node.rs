@@ -187,8 +187,7 @@ impl Rabbit {
                 }
             });
             ready.map_err(|error| {
-                let message = format!("{error}\n{}\n{}", process.tail(), self.log_tail());
-                Error::new(error.kind(), message)
+                Error::new(error.kind(), format!("{error}\n{}", self.complaints(&process)))
             })?;
             Ok(process)
         })
@@ -276,16 +275,36 @@ impl Rabbit {
         Err(Error::new(ErrorKind::Refused, format!("{what}: {}\n{said}", output.status)))
     }
 
+    /// Has the node write down which quorum queues it has.
+    ///
+    /// RabbitMQ 3.10 does so by itself about a second after a queue was declared. A node that is
+    /// killed before that has lost the queue when it starts again, with the messages that it had
+    /// confirmed: a test that kills a node calls this after its queues are declared.
+    ///
+    /// # Panics
+    ///
+    /// If the node does not answer.
+    #[track_caller]
+    pub fn flush(&self) {
+        self.ctl(&["eval", "[ok = dets:sync(Table) || Table <- dets:all()]."]);
+    }
+
     /// The log of the node so far.
     pub fn log(&self) -> String {
         let file = self.folder.path().join("log").join(format!("{}.log", self.name));
         String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned()
     }
 
-    fn log_tail(&self) -> String {
+    /// The first errors that it printed or logged, which are the cause of the others.
+    fn complaints(&self, process: &Process) -> String {
         let log = self.log();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        let printed = process.lines();
+        let said: Vec<&str> = printed.iter().map(String::as_str).chain(log.lines()).collect();
+        let first = |word| said.iter().copied().filter(move |line: &&str| line.contains(word));
+        // A port in use is named late in a long report.
+        let shown: Vec<&str> =
+            first("eaddrinuse").take(1).chain(first("[error]").take(15)).collect();
+        if shown.is_empty() { process.tail() } else { shown.join("\n") }
     }
 }
 
@@ -297,7 +316,9 @@ impl Drop for Rabbit {
 }
 
 fn is_port_taken(error: &Error) -> bool {
-    error.kind() == ErrorKind::Exited && error.to_string().contains("eaddrinuse")
+    let message = error.to_string();
+    let taken = ["eaddrinuse", "dist_port_already_used"].iter().any(|word| message.contains(word));
+    error.kind() == ErrorKind::Exited && taken
 }
 
 /// Erlang refuses a cookie that others may read.

@@ -23,6 +23,14 @@ const DROP_PATIENCE: u64 = 3;
 pub struct Vhost {
     broker: Broker,
     name: String,
+    owner: Owner,
+}
+
+/// Who deletes a virtual host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Owner {
+    This,
+    Other,
 }
 
 /// A queue, as the management API describes it.
@@ -77,7 +85,7 @@ pub struct Message {
 
 impl Vhost {
     pub(super) fn create(broker: Broker) -> Result<Self, Error> {
-        let vhost = Self { broker, name: unique() };
+        let vhost = Self { broker, name: unique(), owner: Owner::This };
         vhost.ask(Put, &["vhosts", &vhost.name], Some(&json!({})))?;
         Ok(vhost)
     }
@@ -95,6 +103,12 @@ impl Vhost {
     /// Its URL.
     pub fn url(&self) -> String {
         self.broker.url_for(&self.name)
+    }
+
+    /// The same virtual host on another node of its cluster. Its drop deletes nothing.
+    #[must_use]
+    pub fn on(&self, node: &Broker) -> Self {
+        Self { broker: *node, name: self.name.clone(), owner: Owner::Other }
     }
 
     /// Its URL by way of another port of loopback, such as that of a [`Proxy`](crate::Proxy).
@@ -238,6 +252,9 @@ impl Vhost {
 
 impl Drop for Vhost {
     fn drop(&mut self) {
+        if self.owner == Owner::Other {
+            return;
+        }
         let management = Management { patience: DROP_PATIENCE, ..self.broker.management() };
         // The node may be gone, and its virtual hosts with it.
         let _ = management.ask(Delete, &["vhosts", &self.name], None);
