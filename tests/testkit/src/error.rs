@@ -51,15 +51,6 @@ impl Error {
             format!("`{server}` is not installed; `cargo xtask test --setup` installs it");
         Self::new(ErrorKind::MissingServer, message)
     }
-
-    /// Ends the test with this error and its sources.
-    #[track_caller]
-    pub(crate) fn raise(self) -> ! {
-        match &self.source {
-            Some(source) => panic!("{self}: {source}"),
-            None => panic!("{self}"),
-        }
-    }
 }
 
 impl fmt::Display for Error {
@@ -71,5 +62,25 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// Ends a test with an error and its source, at the line of the test that called.
+pub(crate) trait OrPanic<T> {
+    /// The value, if it is one.
+    fn or_panic(self) -> T;
+}
+
+impl<T> OrPanic<T> for Result<T, Error> {
+    // A closure given to `unwrap_or_else` would have the panic point here.
+    #[track_caller]
+    fn or_panic(self) -> T {
+        match self {
+            Ok(value) => value,
+            Err(error) => match &error.source {
+                Some(source) => panic!("{error}: {source}"),
+                None => panic!("{error}"),
+            },
+        }
     }
 }

@@ -6,7 +6,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, OrPanic as _};
 
 /// How long to wait between two questions: a loopback round trip takes far less, a start far more.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -21,10 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// If there was none in time; `what` names what was awaited.
 #[track_caller]
 pub fn poll_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    match try_poll_until(what, PATIENCE, || Ok(ask())) {
-        Ok(value) => value,
-        Err(error) => error.raise(),
-    }
+    try_poll_until(what, PATIENCE, || Ok(ask())).or_panic()
 }
 
 /// Asks every 20 ms until the answer is `Some`, or an error.

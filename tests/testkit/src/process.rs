@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, OrPanic as _};
 use crate::poll::PATIENCE;
 
 /// How many of the last lines of output an error shows.
@@ -123,7 +123,7 @@ impl Process {
     /// If it does not come in time, or the process ends without it.
     #[track_caller]
     pub fn wait_for_line(&self, wanted: impl FnMut(&str) -> bool) -> String {
-        self.line_within(PATIENCE, wanted).unwrap_or_else(|error| error.raise())
+        self.line_within(PATIENCE, wanted).or_panic()
     }
 
     /// Waits for a line, printed already or yet to come.
@@ -156,7 +156,7 @@ impl Process {
     /// If it does not end in time.
     #[track_caller]
     pub fn wait(&self) -> ExitStatus {
-        self.wait_within(PATIENCE).unwrap_or_else(|error| error.raise())
+        self.wait_within(PATIENCE).or_panic()
     }
 
     /// Waits for its end.

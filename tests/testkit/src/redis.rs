@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, OrPanic as _};
 use crate::folder::Folder;
 use crate::poll::try_poll_until;
 use crate::ports;
@@ -29,7 +29,7 @@ impl Redis {
     /// If `redis-server` is not installed or does not start; the message has its output.
     #[track_caller]
     pub fn start() -> Self {
-        Self::try_start().unwrap_or_else(|error| error.raise())
+        Self::try_start().or_panic()
     }
 
     /// Starts a server, and returns when it answers.
@@ -96,9 +96,9 @@ impl Redis {
     /// If it does not answer, or with an error.
     #[track_caller]
     pub fn command(&self, words: &[&str]) -> String {
-        self.ask(words).unwrap_or_else(|error| {
-            Error::because(ErrorKind::Refused, words.join(" "), error).raise()
-        })
+        let answer = self.ask(words);
+        let refused = |error| Error::because(ErrorKind::Refused, words.join(" "), error);
+        answer.map_err(refused).or_panic()
     }
 
     fn ask(&self, words: &[&str]) -> io::Result<String> {
@@ -141,7 +141,7 @@ impl Redis {
     /// Like [`start`](Redis::start).
     #[track_caller]
     pub fn restart(&self) {
-        self.launch().unwrap_or_else(|error| error.raise());
+        self.launch().or_panic();
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, OrPanic as _};
 use crate::ports;
 use relay::{Counters, Relay};
 
@@ -59,9 +59,8 @@ impl Proxy {
     /// If `target` is no address, or the operating system gives no port.
     #[track_caller]
     pub fn start(target: impl ToSocketAddrs) -> Self {
-        Self::try_start(target).unwrap_or_else(|error| {
-            Error::because(ErrorKind::Io, "cannot start a proxy", error).raise()
-        })
+        let failed = |error| Error::because(ErrorKind::Io, "cannot start a proxy", error);
+        Self::try_start(target).map_err(failed).or_panic()
     }
 
     fn try_start(target: impl ToSocketAddrs) -> io::Result<Self> {
@@ -87,8 +86,7 @@ impl Proxy {
     /// Resets every connection, both ways, and tells how many there were. New ones are accepted.
     #[allow(clippy::must_use_candidate, reason = "most who cut do not count")]
     pub fn cut(&self) -> usize {
-        let before = self.cuts();
-        self.order(Order::Cut).cuts - before
+        self.order(Order::Cut).last_cut
     }
 
     /// Refuses new connections from now on: nobody listens on the port. Present ones stay.

@@ -18,6 +18,8 @@ pub(super) struct Counters {
     pub(super) connections: usize,
     pub(super) accepted: usize,
     pub(super) cuts: usize,
+    /// How many the last cut has reset.
+    pub(super) last_cut: usize,
     pub(super) listening: bool,
 }
 
@@ -131,6 +133,7 @@ impl Relay {
                 Order::Cut => {
                     // What has not been accepted yet is a connection to the client.
                     self.admit();
+                    self.counters.last_cut = self.links.len();
                     self.counters.cuts += self.links.len();
                     self.links.drain(..).for_each(Link::reset);
                 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::amqp;
 use super::management::{Management, Verb, escape};
 use super::vhost::Vhost;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, OrPanic as _};
 use crate::ports;
 
 /// Seconds until the management API is given up.
@@ -92,7 +92,7 @@ impl Broker {
     /// If the node does not answer.
     #[track_caller]
     pub fn vhost(&self) -> Vhost {
-        Vhost::create(*self).unwrap_or_else(|error| error.raise())
+        Vhost::create(*self).or_panic()
     }
 
     /// The names of its virtual hosts.
@@ -103,7 +103,7 @@ impl Broker {
     #[track_caller]
     pub fn vhosts(&self) -> Vec<String> {
         let vhosts = self.management().ask(Verb::Get, &["vhosts"], None);
-        let vhosts = vhosts.unwrap_or_else(|error| error.raise()).unwrap_or_default();
+        let vhosts = vhosts.or_panic().unwrap_or_default();
         let names = vhosts.as_array().into_iter().flatten();
         names.filter_map(|vhost| vhost["name"].as_str()).map(str::to_owned).collect()
     }

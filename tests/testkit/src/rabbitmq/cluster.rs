@@ -9,7 +9,7 @@ use super::management::Verb;
 use super::node::Rabbit;
 use super::options::Options;
 use super::vhost::Vhost;
-use crate::error::Error;
+use crate::error::{Error, OrPanic as _};
 use crate::poll::poll_until;
 
 /// A cluster on one machine, its nodes counted from 0, all killed and removed on drop.
@@ -29,7 +29,7 @@ impl Cluster {
     /// If `rabbitmq-server` is not installed or does not start.
     #[track_caller]
     pub fn start(nodes: usize) -> Self {
-        Self::try_start(nodes, &Options::default()).unwrap_or_else(|error| error.raise())
+        Self::try_start(nodes, &Options::default()).or_panic()
     }
 
     /// Starts a cluster of nodes with these options, and returns when all are ready.
@@ -134,7 +134,7 @@ impl Cluster {
     #[track_caller]
     pub fn restart_all(&self) {
         let down = self.nodes.iter().filter(|node| node.pid().is_none());
-        launch_all(down).unwrap_or_else(|error| error.raise());
+        launch_all(down).or_panic();
     }
 
     /// The number of the node that leads a quorum queue, or holds a classic one; asked until there is

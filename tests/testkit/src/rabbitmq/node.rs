@@ -10,7 +10,7 @@ use super::epmd::Epmd;
 use super::files;
 use super::management::Verb;
 use super::options::Options;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, OrPanic as _};
 use crate::folder::Folder;
 use crate::poll::try_poll_until;
 use crate::ports;
@@ -62,7 +62,7 @@ impl Rabbit {
     /// Like [`start`](Rabbit::start).
     #[track_caller]
     pub fn start_with(options: &Options) -> Self {
-        Self::try_start(options).unwrap_or_else(|error| error.raise())
+        Self::try_start(options).or_panic()
     }
 
     /// Starts a node, and returns when it is ready.
@@ -237,7 +237,7 @@ impl Rabbit {
     /// Like [`start`](Rabbit::start).
     #[track_caller]
     pub fn restart(&self) {
-        self.launch().unwrap_or_else(|error| error.raise());
+        self.launch().or_panic();
     }
 
     /// Runs `rabbitmqctl` on this node, such as `["set_vm_memory_high_watermark", "0.000001"]`, and
@@ -248,7 +248,7 @@ impl Rabbit {
     /// If it fails.
     #[track_caller]
     pub fn ctl(&self, args: &[&str]) -> String {
-        self.try_ctl(args).unwrap_or_else(|error| error.raise())
+        self.try_ctl(args).or_panic()
     }
 
     /// Like [`ctl`](Rabbit::ctl).

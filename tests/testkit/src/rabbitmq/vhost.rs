@@ -10,7 +10,7 @@ use super::amqp::{self, Depth};
 use super::broker::Broker;
 use super::management::Management;
 use super::management::Verb::{self, Delete, Get, Post, Put};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, OrPanic as _};
 
 /// Seconds that a drop waits for a node that does not answer, such as one that is paused.
 const DROP_PATIENCE: u64 = 3;
@@ -160,7 +160,7 @@ impl Vhost {
     #[track_caller]
     pub fn queue(&self, queue: &str) -> Option<QueueInfo> {
         let found = self.ask(Get, &["queues", &self.name, queue], None);
-        found.unwrap_or_else(|error| error.raise()).map(QueueInfo::new)
+        found.or_panic().map(QueueInfo::new)
     }
 
     /// Every queue.
@@ -178,9 +178,8 @@ impl Vhost {
     #[track_caller]
     pub fn depth(&self, queue: &str) -> Option<Depth> {
         let depth = amqp::depth(self.broker.addr(), &self.name, queue);
-        depth.unwrap_or_else(|error| {
-            Error::because(ErrorKind::Refused, format!("the depth of `{queue}`"), error).raise()
-        })
+        let what = || format!("the depth of `{queue}`");
+        depth.map_err(|error| Error::because(ErrorKind::Refused, what(), error)).or_panic()
     }
 
     /// Publishes a persistent message and waits until the broker has confirmed it; tells whether it
@@ -242,10 +241,9 @@ impl Vhost {
     /// The answer about a thing that must exist.
     #[track_caller]
     fn must(&self, verb: Verb, path: &[&str], body: Option<&Value>) -> Value {
-        match self.ask(verb, path, body) {
-            Ok(Some(answer)) => answer,
-            Ok(None) => panic!("{verb:?} {}: there is no such thing", path.join("/")),
-            Err(error) => error.raise(),
+        match self.ask(verb, path, body).or_panic() {
+            Some(answer) => answer,
+            None => panic!("{verb:?} {}: there is no such thing", path.join("/")),
         }
     }
 }
