@@ -2,6 +2,8 @@
 //!
 //! It has no dependencies, so that it is built in a second and never the reason why a check fails.
 
+mod node;
+mod servers;
 mod steps;
 mod test;
 
@@ -15,6 +17,7 @@ Usage: cargo xtask <task>
   test              run every step that must pass before a change lands
   test --list       list the steps and the commands that they run
   test <step>...    run these steps only
+  test --setup ...  before that, install the servers that are missing (Debian, Ubuntu)
   help              print this
 ";
 

@@ -11,6 +11,7 @@
 //! No method blocks. A request is answered where its [`Resolver`] is resolved, on whatever thread.
 
 mod incoming;
+mod memory;
 mod resolver;
 mod topology;
 
