@@ -342,7 +342,7 @@ fn check_transport(url: Option<&str>) -> Option<Fault> {
         let text = "the transport is no URL; write `memory:` or `scheme://host`";
         return Some(Fault::outside(ErrorKind::Config, text));
     };
-    (scheme != "memory" && Connector::of(scheme).is_none()).then(|| {
+    Connector::of(scheme).is_none().then(|| {
         let text = format!(
             "the transport `{scheme}` is not compiled in; this build has {}; a broker comes with a \
              feature of `autobus`, such as `amqp`",
