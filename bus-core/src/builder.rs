@@ -293,14 +293,15 @@ impl Builder {
         }
         match env(ENV_TOPOLOGY) {
             Ok(None) => {}
-            Ok(Some(text)) => match Declares::parse(text.trim()) {
-                Some(declares) => self.declares = declares,
-                None => {
+            Ok(Some(text)) => {
+                let declares = Declares::parse(text.trim());
+                if declares.is_none() {
                     let text =
                         format!("{ENV_TOPOLOGY} is `{text}`; it can be `linked`, `own` or `none`");
                     self.faults.push(Fault::outside(ErrorKind::Config, text));
                 }
-            },
+                self.declares = declares.unwrap_or(self.declares);
+            }
             Err(fault) => self.faults.push(fault),
         }
         self

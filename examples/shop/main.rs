@@ -26,8 +26,8 @@
 
 mod audit;
 mod billing;
+mod drill;
 mod input;
-mod journal;
 mod ledger;
 mod logistic;
 mod money;
@@ -41,8 +41,8 @@ use std::process::ExitCode;
 
 use bus::{Bus, Receipt};
 
+use crate::drill::Drill;
 use crate::input::Input;
-use crate::journal::Journal;
 use crate::ledger::LedgerStore;
 use crate::order::Entry;
 use crate::report::Counts;
@@ -62,8 +62,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let mut builder = bus::builder().state(LedgerStore::from_env()?);
-    if let Some(journal) = Journal::from_env()? {
-        builder = builder.layer(journal);
+    if let Some(drill) = Drill::from_env()? {
+        builder = builder.layer(drill);
     }
     let bus = builder.start()?;
     let takes_orders =
