@@ -27,6 +27,7 @@ impl Scene {
         let server = self.listener.accept().unwrap().0;
         for socket in [&client, &server] {
             socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            socket.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
         }
         (client, server)
     }
