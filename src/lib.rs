@@ -372,6 +372,7 @@
 //!
 //! | Feature | Meaning |
 //! |---|---|
+//! | `amqp` | `amqp://` and `amqps://`: a bus over RabbitMQ |
 //! | `tokio` | handlers run in a tokio context: tokio's timers, sockets and `spawn` work in them |
 //!
 //! By default there is none: the bus needs no async runtime, and its promises and receipts are
@@ -381,12 +382,16 @@ pub mod testing;
 
 pub use autobus_core::{
     Accepted, Builder, Bus, Catalog, Clock, CodecError, CommandEntry, CommandFn, Context, Contract,
-    Cycle, DeadLetter, DeadLetters, ENV_SERVICES, ENV_URL, Error, ErrorKind, Event, ExecuteError,
-    Failure, Fault, Full, Handle, Handled, HandlerStats, Headers, Health, Kind, Layer,
-    ListenerEntry, ListenerFn, Next, NotFound, Outcome, Outcomes, Pattern, Promise, Ran, Reason,
-    Receipt, Registration, Report, Result, Running, ServiceEntry, ServiceStats, State, Stats,
-    Topic, TracingLayer, current, events, name,
+    Cycle, DeadLetter, DeadLetters, ENV_SERVICES, ENV_TOPOLOGY, ENV_URL, Error, ErrorKind, Event,
+    ExecuteError, Failure, Fault, Full, Handle, Handled, HandlerStats, Headers, Health, Kind,
+    Layer, ListenerEntry, ListenerFn, Next, NotFound, Outcome, Outcomes, Pattern, Promise, Ran,
+    Reason, Receipt, Registration, Report, Result, Running, ServiceEntry, ServiceStats, State,
+    Stats, Topic, TracingLayer, TransportStats, current, events, name, transport,
 };
+
+/// RabbitMQ: what a URL may say, and what is at the broker.
+#[cfg(feature = "amqp")]
+pub use autobus_amqp as amqp;
 
 pub use autobus_macros::{Event, command, event, link, listener, payload, service, service_name};
 

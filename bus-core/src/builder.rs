@@ -15,16 +15,25 @@ use crate::error::{ErrorKind, Fault, Result};
 use crate::handler::{Handler, Needs, linked};
 use crate::layer::{Layer, Layers};
 use crate::lifecycle;
+use crate::name;
+use crate::remote::{self, Consumer, Declares, Limits, Remote, Source};
 use crate::runtime::Runtime;
 use crate::service::Service;
+use crate::signal::Signal;
 use crate::state::States;
 use crate::table::{ByName, Command, Table};
 use crate::testing::{Replacements, Testing};
+use crate::transport::Connector;
 use crate::upcast::Upcasts;
 use crate::verify::{self, Report};
 
 /// The environment variable that chooses the transport.
 pub const ENV_URL: &str = "BUS_URL";
+
+/// The environment variable that chooses whose queues a process declares at a broker: `linked`, those
+/// of every listener that is linked into the program, the default; `own`, those of the services that
+/// it runs; `none`.
+pub const ENV_TOPOLOGY: &str = "BUS_TOPOLOGY";
 
 /// The environment variable that chooses the services, separated by commas.
 pub const ENV_SERVICES: &str = "BUS_SERVICES";
@@ -65,6 +74,8 @@ pub struct Builder {
     planned: Vec<Planned>,
     faults: Vec<Fault>,
     replacements: Replacements,
+    limits: Limits,
+    declares: Declares,
 }
 
 impl Builder {
@@ -73,7 +84,9 @@ impl Builder {
         Self::default()
     }
 
-    /// The transport: `memory:`, the default.
+    /// The transport: `memory:`, the default; or the URL of a broker, such as `amqp://localhost`, if
+    /// its feature is on. `memory:name` is a broker in memory, which all buses of this process
+    /// share that name it: each is then like a process of its own.
     pub fn transport(mut self, url: impl Into<String>) -> Self {
         self.url = Some(url.into());
         self
@@ -130,6 +143,33 @@ impl Builder {
         self
     }
 
+    /// How long connecting to a broker may take, and each request that asks it or changes something
+    /// there; 30 s by default.
+    pub fn connect_within(mut self, limit: Duration) -> Self {
+        self.limits.connect = limit;
+        self
+    }
+
+    /// How long who waits for a receipt waits for the broker's confirm; 30 s by default. What is not
+    /// confirmed by then is still published once the broker takes it.
+    pub fn confirm_within(mut self, limit: Duration) -> Self {
+        self.limits.confirm = limit;
+        self
+    }
+
+    /// The largest body that is sent to a broker or taken from it, in bytes; 16 MiB by default.
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.limits.body = bytes;
+        self
+    }
+
+    /// How many deliveries a broker sends ahead to a listener that sets no `prefetch`, at least 1; 256
+    /// by default.
+    pub fn prefetch(mut self, deliveries: u16) -> Self {
+        self.limits.prefetch = deliveries.max(1);
+        self
+    }
+
     /// Serves a command with a closure for as long as the bus runs: see [`Bus::register_command`].
     pub fn register_command<M>(mut self, name: &str, f: impl CommandFn<M>) -> Self {
         self.planned.push(Planned::Command(name.to_owned(), f.into_closure()));
@@ -181,9 +221,15 @@ impl Builder {
         }
         report.ok()?;
         log(&catalog);
-        let table = assemble(&catalog, &self.defaults);
+        let (table, consumers) = assemble(&catalog, &self.defaults);
         let upcasts = Upcasts::new(&catalog.events);
         let clock = self.clock.unwrap_or_else(Clock::system);
+        let broker = self.url.as_deref().filter(|url| names_broker(url) && testing.is_none());
+        let remote = broker.map(|url| Remote::connect(url, &self.limits, &clock)).transpose()?;
+        if let Some(remote) = &remote {
+            remote.declare(remote::plan(&catalog, self.declares))?;
+            remote.plan(consumers);
+        }
         let mut shared = Shared::new(
             table,
             self.states,
@@ -195,6 +241,7 @@ impl Builder {
         );
         shared.layers = self.layers;
         shared.testing = testing;
+        shared.remote = remote;
         let bus = Bus(Arc::new(shared));
         // Closures hear what the first handler fires, so they are there before any runs.
         for planned in self.planned {
@@ -203,11 +250,13 @@ impl Builder {
         lifecycle::start(&bus)?;
         // From here on the drop of the owner stops what was started.
         let running = Running { bus };
+        running.start_consumers()?;
         lifecycle::announce_start(&running);
         Ok(running)
     }
 
-    /// Starts the process's default bus. `BUS_URL` and `BUS_SERVICES` override the builder.
+    /// Starts the process's default bus. `BUS_URL`, `BUS_SERVICES` and `BUS_TOPOLOGY` override the
+    /// builder.
     ///
     /// # Errors
     ///
@@ -225,13 +274,10 @@ impl Builder {
     pub fn run(self) -> Result<()> {
         // A signal that arrives while the bus starts must not be lost.
         let signal = crate::signal::watch()?;
-        let bus = self.start()?;
-        signal.wait();
-        tracing::info!("a signal asks the process to stop");
-        bus.shutdown()
+        self.start()?.run_until(signal)
     }
 
-    /// Puts `BUS_URL` and `BUS_SERVICES` over what was chosen so far, as [`start`](Self::start) does.
+    /// Puts `BUS_URL`, `BUS_SERVICES` and `BUS_TOPOLOGY` over what was chosen so far, as [`start`](Self::start) does.
     pub fn with_env(mut self) -> Self {
         match env(ENV_URL) {
             Ok(url) => self.url = url.or(self.url),
@@ -242,6 +288,19 @@ impl Builder {
             Ok(Some(services)) => {
                 let names = services.split(',').map(str::trim).filter(|name| !name.is_empty());
                 self.services = names.map(str::to_owned).collect();
+            }
+            Err(fault) => self.faults.push(fault),
+        }
+        match env(ENV_TOPOLOGY) {
+            Ok(None) => {}
+            Ok(Some(text)) => {
+                let declares = Declares::parse(text.trim());
+                if declares.is_none() {
+                    let text =
+                        format!("{ENV_TOPOLOGY} is `{text}`; it can be `linked`, `own` or `none`");
+                    self.faults.push(Fault::outside(ErrorKind::Config, text));
+                }
+                self.declares = declares.unwrap_or(self.declares);
             }
             Err(fault) => self.faults.push(fault),
         }
@@ -281,13 +340,22 @@ fn env(variable: &str) -> Result<Option<String>, Fault> {
 /// Only the scheme appears in messages: the rest may hold a password.
 fn check_transport(url: Option<&str>) -> Option<Fault> {
     let Some((scheme, _)) = url?.split_once(':') else {
-        let text = "the transport is no URL; write `memory:`";
+        let text = "the transport is no URL; write `memory:` or `scheme://host`";
         return Some(Fault::outside(ErrorKind::Config, text));
     };
-    (scheme != "memory").then(|| {
-        let text = format!("the transport `{scheme}` is not compiled in; this build has `memory`");
+    Connector::of(scheme).is_none().then(|| {
+        let text = format!(
+            "the transport `{scheme}` is not compiled in; this build has {}; a broker comes with a \
+             feature of `autobus`, such as `amqp`",
+            name::list(Connector::schemes())
+        );
         Fault::outside(ErrorKind::Transport, text)
     })
+}
+
+/// Whether a URL means a broker: all but `memory:` without a name.
+fn names_broker(url: &str) -> bool {
+    url.strip_prefix("memory:").is_none_or(|name| !name.trim_matches('/').is_empty())
 }
 
 fn log(catalog: &Catalog) {
@@ -310,7 +378,7 @@ fn is_selected(catalog: &Catalog, service: &str) -> bool {
 }
 
 /// Makes the services, commands and bindings of the selected part of `catalog`.
-fn assemble(catalog: &Catalog, defaults: &Defaults) -> Table {
+fn assemble(catalog: &Catalog, defaults: &Defaults) -> (Table, Vec<Consumer>) {
     let services: HashMap<&str, Arc<Service>> = catalog
         .services
         .iter()
@@ -324,6 +392,7 @@ fn assemble(catalog: &Catalog, defaults: &Defaults) -> Table {
     let mut running: Vec<Arc<Service>> = services.values().cloned().collect();
     running.sort_by(|a, b| a.name.cmp(&b.name));
     let mut table = Table::new(running);
+    let mut consumers = Vec::new();
     for entry in &catalog.commands {
         let command = services
             .get(entry.service.as_str())
@@ -332,6 +401,10 @@ fn assemble(catalog: &Catalog, defaults: &Defaults) -> Table {
         if let Some(command) = &command {
             // The rules of wiring leave each name once.
             let _ = table.serve(command.clone());
+            if command.by_name.is_some() {
+                let prefetch = entry.descriptor().handler.options.prefetch;
+                consumers.push(Consumer { source: Source::Command(command.clone()), prefetch });
+            }
         }
         for descriptor in &entry.descriptors {
             table.link(descriptor, entry.name.as_str().into(), command.clone());
@@ -344,9 +417,13 @@ fn assemble(catalog: &Catalog, defaults: &Defaults) -> Table {
             for (exchange, pattern) in entry.bindings() {
                 table.bind(exchange, pattern, &binding);
             }
+            if let Some(queue) = remote::queue(catalog, entry) {
+                let prefetch = entry.descriptor.handler.options.prefetch;
+                consumers.push(Consumer { source: Source::Listener(queue, binding), prefetch });
+            }
         }
     }
-    table
+    (table, consumers)
 }
 
 fn command(
@@ -405,6 +482,23 @@ fn bind(
 #[must_use = "dropping it stops the bus"]
 pub struct Running {
     bus: Bus,
+}
+
+impl Running {
+    /// Waits for SIGINT or SIGTERM, and shuts the bus down. A second signal ends the process at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::shutdown`]; `Init` if the signals cannot be watched.
+    pub fn run(self) -> Result<()> {
+        self.run_until(crate::signal::watch()?)
+    }
+
+    fn run_until(self, signal: Signal) -> Result<()> {
+        signal.wait();
+        tracing::info!("a signal asks the process to stop");
+        self.shutdown()
+    }
 }
 
 impl Deref for Running {

@@ -11,7 +11,7 @@ use crate::binding::Defaults;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::context::Context;
-use crate::dead_letter::{DeadLetter, DeadLetters, Graves};
+use crate::dead_letter::{DeadLetters, Graves};
 use crate::delivery::Delivery;
 use crate::dynamic::Dynamic;
 use crate::error::{Error, Result};
@@ -20,6 +20,7 @@ use crate::held::HeldBack;
 use crate::layer::Layers;
 use crate::lifecycle::Gate;
 use crate::message::CallFault;
+use crate::remote::Remote;
 use crate::runtime::Runtime;
 use crate::state::States;
 use crate::table::Table;
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) has_state: bool,
     /// What a test bus has beyond this.
     pub(crate) testing: Option<Arc<Testing>>,
+    /// What carries messages beyond the process.
+    pub(crate) remote: Option<Remote>,
 }
 
 /// Deliveries that wait for their next attempt.
@@ -112,6 +115,7 @@ impl Shared {
             blocked: AtomicUsize::new(0),
             has_state,
             testing: None,
+            remote: None,
         }
     }
 }
@@ -238,11 +242,6 @@ impl Bus {
         self.0.gate.passed().await
     }
 
-    /// Keeps a delivery among the dead letters.
-    pub(crate) fn bury(&self, delivery: Delivery, reason: Failure) -> DeadLetter {
-        self.0.graves.bury(self, delivery, reason)
-    }
-
     /// Delivers a dead letter again.
     pub(crate) fn revive(&self, delivery: Delivery) -> Result<()> {
         if !self.table().accepts(crate::current::is_inside(self)) {
@@ -286,7 +285,7 @@ impl Bus {
             caller.fail(CallFault::Closed);
         } else {
             let why = Failure::internal("the bus stopped before the next attempt");
-            delivery.unstarted().die(self, why);
+            delivery.unstarted().abandon(self, why);
         }
     }
 

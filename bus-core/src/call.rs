@@ -17,7 +17,9 @@ use crate::failure::Failure;
 use crate::handler::HandlerResult;
 use crate::message::{CallFault, Caller, Head, Message, Payload};
 use crate::promise::{Reply, Slot};
+use crate::remote::Arrival;
 use crate::waits::Target;
+use crate::wire::decode_args;
 
 /// Copies a value.
 pub type CloneFn<T> = fn(&T) -> T;
@@ -184,6 +186,8 @@ pub(crate) struct Task<A> {
     binding: Arc<Binding>,
     args: Kept<A>,
     encode: Option<EncodeFn>,
+    /// A transport brought it.
+    arrival: Option<Arrival>,
 }
 
 /// Arguments that more than one attempt may need.
@@ -191,6 +195,8 @@ enum Kept<A> {
     Copied(Mutex<A>, fn(&A) -> A),
     Encoded(Vec<u8>, DecodeFn),
     Once(Mutex<Option<A>>),
+    /// In the envelope that it came in.
+    Arrived(fn(&[u8]) -> Result<A, CodecError>),
 }
 
 impl<A: Send + 'static> Task<A> {
@@ -205,7 +211,24 @@ impl<A: Send + 'static> Task<A> {
             (None, Some(wire)) => Kept::Encoded((wire.encode_args)(&args)?, wire.decode_args),
             (None, None) => Kept::Once(Mutex::new(Some(args))),
         };
-        Ok(Self { head, binding, args, encode: wire.map(|wire| wire.encode_args) })
+        Ok(Self { head, binding, args, encode: wire.map(|wire| wire.encode_args), arrival: None })
+    }
+
+    /// Of what a transport brought.
+    pub(crate) fn arrived<C: Spec<Args = A>>(
+        head: Head,
+        binding: Arc<Binding>,
+        arrival: Arrival,
+    ) -> Self {
+        let read: fn(&[u8]) -> Result<A, CodecError> = |body| match &C::DESCRIPTOR.wire {
+            Some(wire) => decode_args::<C>(wire.decode_args, body),
+            None => Err(CodecError::new("", "the command is local; its arguments have no codec")),
+        };
+        Self { head, binding, args: Kept::Arrived(read), encode: None, arrival: Some(arrival) }
+    }
+
+    fn body(&self) -> &[u8] {
+        self.arrival.as_ref().map_or(b"null", |arrival| &arrival.envelope.body)
     }
 
     fn args(&self) -> Result<A, Failure> {
@@ -219,6 +242,7 @@ impl<A: Send + 'static> Task<A> {
                     args.map_err(|_| CodecError::new("", "the arguments became another type"))
                 })
                 .map_err(|error| Failure::undecodable(&error)),
+            Kept::Arrived(read) => read(self.body()).map_err(|error| Failure::undecodable(&error)),
             Kept::Once(args) => {
                 args.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(|| {
                     let text = "the arguments are neither `Clone` nor serde types, \
@@ -246,18 +270,26 @@ impl<A: Send + 'static> Message for Task<A> {
     fn payload(&self) -> Payload<'_> {
         match &self.args {
             Kept::Encoded(body, _) => Payload::Encoded(body),
+            Kept::Arrived(_) => Payload::Encoded(self.body()),
             Kept::Copied(..) | Kept::Once(_) => Payload::Encoded(b"null"),
         }
     }
 
     fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        if let Kept::Arrived(_) = &self.args {
+            return Ok(self.body().to_vec());
+        }
         let missing = || CodecError::new("", "the command is local; its arguments have no codec");
         let encode = self.encode.ok_or_else(missing)?;
         match &self.args {
             Kept::Encoded(body, _) => Ok(body.clone()),
             Kept::Copied(args, _) => encode(&*args.lock().unwrap_or_else(PoisonError::into_inner)),
-            Kept::Once(_) => Err(missing()),
+            Kept::Once(_) | Kept::Arrived(_) => Err(missing()),
         }
+    }
+
+    fn arrival(&self) -> Option<&Arrival> {
+        self.arrival.as_ref()
     }
 }
 

@@ -6,14 +6,15 @@ use std::time::{Instant, SystemTime};
 use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::delivery::Delivery;
-use crate::envelope::Headers;
+use crate::envelope::{Envelope, Headers};
 use crate::event::PayloadDescriptor;
 use crate::failure::Failure;
 use crate::handler::Needs;
+use crate::lineage::Lineage;
 use crate::message::{Head, Held, Message, Payload, encode_as, type_of};
 use crate::service::Service;
 use crate::state::State;
-use crate::trace::{self, Origin};
+use crate::trace::Origin;
 use crate::waits::Invocation;
 
 /// What a handler can ask about the message that it handles.
@@ -135,7 +136,16 @@ impl Context {
 
     /// The message's id (CloudEvents `id`): unique, and the same on every attempt.
     pub fn id(&self) -> String {
-        self.bus.message_id(self.message.head().seq)
+        self.lineage().id(self.message.head().seq)
+    }
+
+    fn lineage(&self) -> Lineage<'_> {
+        Lineage::of(&self.bus, self.message.head())
+    }
+
+    /// What the message travelled in, if it came from elsewhere.
+    fn envelope(&self) -> Option<&Envelope> {
+        self.lineage().envelope(self.message.head().seq)
     }
 
     /// When the message was sent (CloudEvents `time`).
@@ -143,9 +153,9 @@ impl Context {
         self.message.head().time(|| self.bus.clock().time())
     }
 
-    /// The message's headers; empty for one that was sent in this process.
+    /// The message's headers; empty for one that did not travel.
     pub fn headers(&self) -> &Headers {
-        Headers::none()
+        self.envelope().map_or(Headers::none(), |envelope| &envelope.headers)
     }
 
     /// Which attempt this is, counted from 1.
@@ -153,7 +163,8 @@ impl Context {
         self.attempt
     }
 
-    /// Whether the message may have been handled before, by this listener.
+    /// Whether the message may have been handled before, by this listener: in an earlier attempt,
+    /// whose outcome a broker may not have learnt.
     pub fn redelivered(&self) -> bool {
         self.attempt > 1
     }
@@ -166,12 +177,15 @@ impl Context {
 
     /// The id of the first message in the chain of causes; the message's own if it is the first.
     pub fn correlation_id(&self) -> String {
-        self.bus.message_id(self.message.head().correlation)
+        self.lineage().correlation_id()
     }
 
     /// The id of the message whose handler sent this one.
     pub fn causation_id(&self) -> Option<String> {
-        self.message.head().cause().map(|cause| self.bus.message_id(cause.seq))
+        match self.envelope() {
+            Some(envelope) => envelope.causation_id.clone(),
+            None => self.message.head().cause().map(|cause| self.lineage().id(cause.seq)),
+        }
     }
 
     /// Names this attempt to whatever it calls: a `traceparent` of W3C Trace Context, version 00.
@@ -179,16 +193,15 @@ impl Context {
     /// Its trace is the same along a chain of causes, its span is that of this attempt alone.
     pub fn traceparent(&self) -> String {
         let (seq, slot) = self.invocation();
-        self.traceparent_of(Origin { seq, slot, attempt: self.attempt })
+        self.lineage().traceparent(Origin { seq, slot, attempt: self.attempt })
     }
 
     /// The [`traceparent`](Self::traceparent) of the attempt that sent this message.
     pub fn causation_traceparent(&self) -> Option<String> {
-        self.message.head().cause().map(|cause| self.traceparent_of(cause))
-    }
-
-    fn traceparent_of(&self, origin: Origin) -> String {
-        trace::traceparent(&self.bus, self.message.head().correlation, origin)
+        match self.envelope() {
+            Some(envelope) => envelope.traceparent.clone(),
+            None => self.message.head().cause().map(|cause| self.lineage().traceparent(cause)),
+        }
     }
 
     /// Whether the work is no longer wanted: the caller cancelled, the handler's timeout has passed,

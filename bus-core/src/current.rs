@@ -9,6 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use crate::bus::Bus;
 use crate::context::Context;
+use crate::lineage::{Chain, Lineage};
 use crate::service::Service;
 use crate::trace::Origin;
 use crate::waits::Invocation;
@@ -70,6 +71,8 @@ pub(crate) struct Current {
     correlation: u64,
     /// What is sent here follows from a dead letter.
     in_wake: bool,
+    /// What is sent here follows from a message that came from elsewhere.
+    chain: Option<Arc<Chain>>,
     /// While it waits, its service takes nothing more, or not everything.
     holds_up: bool,
     /// The handlers under this one on the thread's stack, outermost first.
@@ -91,6 +94,7 @@ impl Current {
             attempt: ctx.attempt(),
             correlation: head.correlation,
             in_wake: head.in_wake,
+            chain: head.chain().cloned(),
             holds_up: ctx.service_ref().state.is_some()
                 || ctx.binding().is_some_and(|binding| binding.code.is_async()),
             below: Vec::new(),
@@ -113,6 +117,17 @@ impl Current {
 
     pub(crate) fn invocation(&self) -> Invocation {
         self.invocation
+    }
+
+    /// The attempt that runs.
+    pub(crate) fn origin(&self) -> Origin {
+        let ((seq, slot), attempt) = (self.invocation, self.attempt);
+        Origin { seq, slot, attempt }
+    }
+
+    pub(crate) fn lineage(&self) -> Lineage<'_> {
+        let Self { bus, correlation, chain, .. } = self;
+        Lineage { bus, correlation: *correlation, chain: chain.as_ref() }
     }
 
     pub(crate) fn holds_up(&self) -> bool {
@@ -172,15 +187,15 @@ pub(crate) struct Cause {
     /// The first message of the chain.
     pub(crate) correlation: u64,
     pub(crate) in_wake: bool,
+    pub(crate) chain: Option<Arc<Chain>>,
 }
 
 /// The attempt of a handler of `bus` that this thread is running.
 pub(crate) fn cause(bus: &Bus) -> Option<Cause> {
     let cause = |current: &Current| {
-        let ((seq, slot), attempt) = (current.invocation, current.attempt);
-        let origin = Origin { seq, slot, attempt };
         let Current { correlation, in_wake, .. } = *current;
-        current.bus.is(bus).then_some(Cause { origin, correlation, in_wake })
+        let (origin, chain) = (current.origin(), current.chain.clone());
+        current.bus.is(bus).then_some(Cause { origin, correlation, in_wake, chain })
     };
     with(cause).flatten()
 }

@@ -9,10 +9,14 @@ use crate::bus::Bus;
 use crate::delivery::Delivery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failure::Failure;
+use crate::lineage::Lineage;
+use crate::transport::{Dead, Queue, QueueKind, Resolver, Transport};
 
 /// The dead letters of a bus.
 ///
-/// In memory they live as long as the bus.
+/// In memory they live as long as the bus; a broker keeps those of durable queues until they are
+/// replayed or dropped, and every process that links the listener can list them. Their payloads may
+/// come from anywhere; listing is for people and tools, and takes each queue's dead letters whole.
 ///
 /// # Examples
 ///
@@ -113,7 +117,38 @@ impl DeadLetters {
     ///
     /// If the transport that keeps them cannot be reached; never in memory.
     pub fn list(&self) -> Result<Vec<DeadLetter>> {
-        Ok(self.bus.graves().lock().letters.values().map(|(letter, _)| letter.clone()).collect())
+        let mut letters: Vec<DeadLetter> =
+            self.bus.graves().lock().letters.values().map(|(letter, _)| letter.clone()).collect();
+        let Some(remote) = &self.bus.0.remote else { return Ok(letters) };
+        for queue in remote.queues() {
+            let listener = owner(&queue);
+            let dead = remote.ask("dead letters are to be listed", |done| {
+                remote.transport.dead_letters(&queue, done);
+            })?;
+            letters.extend(dead.into_iter().map(|dead| DeadLetter::elsewhere(listener, dead)));
+        }
+        letters.sort_by_key(DeadLetter::time);
+        Ok(letters)
+    }
+
+    /// Asks the transport to do something with one that it keeps; whether it does keep it.
+    fn elsewhere(
+        &self,
+        id: &str,
+        request: impl Fn(&dyn Transport, &Queue, &str, Resolver<bool>),
+    ) -> Result<bool> {
+        let Some(remote) = &self.bus.0.remote else { return Ok(false) };
+        for queue in remote.queues() {
+            let message = id.strip_suffix(owner(&queue)).and_then(|id| id.strip_suffix('/'));
+            let Some(message) = message else { continue };
+            let found = remote.ask("a dead letter is to be found", |done| {
+                request(&*remote.transport, &queue, message, done);
+            })?;
+            if found {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Delivers one again, to the listener that it failed for. Attempts are counted anew; the
@@ -125,7 +160,10 @@ impl DeadLetters {
     pub fn replay(&self, id: &str) -> Result<()> {
         let taken = self.bus.graves().lock().take(|letter| letter.id == id);
         let Some((number, letter, delivery)) = taken else {
-            return Err(unknown(id));
+            let replayed = self.elsewhere(id, |transport, queue, message, done| {
+                transport.replay(queue, message, done);
+            })?;
+            return if replayed { Ok(()) } else { Err(unknown(id)) };
         };
         self.bus.revive(delivery.clone()).inspect_err(|_| {
             self.bus.graves().lock().letters.insert(number, (letter, delivery));
@@ -151,10 +189,12 @@ impl DeadLetters {
     ///
     /// `NotFound` if there is none of this id.
     pub fn drop(&self, id: &str) -> Result<()> {
-        match self.bus.graves().lock().take(|letter| letter.id == id) {
-            Some(_) => Ok(()),
-            None => Err(unknown(id)),
-        }
+        let taken = self.bus.graves().lock().take(|letter| letter.id == id);
+        let dropped = taken.is_some()
+            || self.elsewhere(id, |transport, queue, message, done| {
+                transport.discard(queue, message, done);
+            })?;
+        if dropped { Ok(()) } else { Err(unknown(id)) }
     }
 }
 
@@ -181,7 +221,18 @@ impl Graves {
         self.lock().letters.len()
     }
 
-    pub(crate) fn bury(&self, bus: &Bus, delivery: Delivery, reason: Failure) -> DeadLetter {
+    /// Keeps one, with what it is delivered by again.
+    pub(crate) fn bury(&self, letter: DeadLetter, delivery: Delivery) {
+        let mut yard = self.lock();
+        let number = yard.next;
+        yard.next += 1;
+        yard.letters.insert(number, (letter, delivery));
+    }
+}
+
+impl DeadLetter {
+    /// Of a delivery that fails for good now.
+    pub(crate) fn of(bus: &Bus, delivery: &Delivery, reason: Failure) -> Self {
         let (exchange, key) = delivery.message.subject();
         let encode = AssertUnwindSafe(|| delivery.message.encode());
         let payload = match catch_unwind(encode) {
@@ -189,12 +240,9 @@ impl Graves {
             Ok(Err(error)) => format!("<{error}>"),
             Err(panic) => format!("<{}>", Failure::panic(panic)),
         };
-        let letter = DeadLetter {
-            id: format!(
-                "{}/{}",
-                bus.message_id(delivery.message.head().seq),
-                delivery.binding.name
-            ),
+        let head = delivery.message.head();
+        Self {
+            id: letter_id(&Lineage::of(bus, head).id(head.seq), &delivery.binding.name),
             listener: delivery.binding.name.to_string(),
             exchange: exchange.to_owned(),
             key: key.to_owned(),
@@ -202,12 +250,34 @@ impl Graves {
             attempts: delivery.attempt,
             payload,
             time: bus.clock().time(),
-        };
-        let mut yard = self.lock();
-        let number = yard.next;
-        yard.next += 1;
-        yard.letters.insert(number, (letter.clone(), delivery));
-        letter
+        }
+    }
+
+    /// One that a transport keeps for a listener or a task.
+    fn elsewhere(listener: &str, dead: Dead) -> Self {
+        let Dead { message, reason, time, .. } = dead;
+        Self {
+            id: letter_id(&message.id, listener),
+            listener: listener.to_owned(),
+            exchange: message.exchange,
+            key: message.key,
+            reason,
+            attempts: message.attempt,
+            payload: String::from_utf8_lossy(&message.body).into_owned(),
+            time,
+        }
+    }
+}
+
+fn letter_id(message: &str, listener: &str) -> String {
+    format!("{message}/{listener}")
+}
+
+/// The listener, or the command of a task, that a queue is for.
+fn owner(queue: &Queue) -> &str {
+    match queue.kind {
+        QueueKind::Task => queue.name.strip_prefix("task.").unwrap_or(&queue.name),
+        QueueKind::Listener | QueueKind::Broadcast => &queue.name,
     }
 }
 

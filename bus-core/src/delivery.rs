@@ -11,8 +11,11 @@ use crate::dead_letter::DeadLetter;
 use crate::events::DeadLettered;
 use crate::failure::{Failure, Reason};
 use crate::handler::{HandlerResult, Instance};
+use crate::lineage::Lineage;
 use crate::message::{CallFault, Message};
+use crate::remote::Remote;
 use crate::service::Entry;
+use crate::transport::Settlement;
 
 /// One message for one handler.
 #[derive(Clone)]
@@ -77,6 +80,12 @@ impl Delivery {
     /// Whether the handler is to run. It is not if its caller has given up, and on a test bus if a
     /// fault is planned for it.
     pub(crate) fn before(&self, bus: &Bus) -> Before {
+        // Another process may start at once what this one would keep from stopping.
+        let leaving = || bus.0.remote.as_ref().is_some_and(Remote::is_leaving);
+        if self.message.arrival().is_some() && leaving() {
+            self.clone().abandon(bus, Failure::abandoned());
+            return Before::Skip;
+        }
         if self.is_cancelled() {
             self.give_up();
             return Before::Skip;
@@ -116,6 +125,9 @@ impl Delivery {
         let counts = &self.binding.counts;
         let Err(failure) = result else {
             Counts::add(&counts.handled);
+            if let Some(arrival) = self.message.arrival() {
+                arrival.settle(Settlement::Ack);
+            }
             self.message.head().outcomes.settle(self.slot, self.attempt, Ok(()));
             return;
         };
@@ -148,7 +160,10 @@ impl Delivery {
             self.message.head().outcomes.settle(self.slot, self.attempt, Err(failure));
             return;
         }
-        let wait = self.binding.policy.wait_after(self.attempt).filter(|_| failure.is_retryable());
+        // What was lost on the way is no failure of the handler.
+        let lost = self.message.arrival().map_or(0, |arrival| arrival.envelope.lost);
+        let failed = self.attempt.saturating_sub(lost).max(1);
+        let wait = self.binding.policy.wait_after(failed).filter(|_| failure.is_retryable());
         match wait {
             Some(wait) => {
                 Counts::add(&counts.retried);
@@ -157,13 +172,17 @@ impl Delivery {
                     listener = &*self.binding.name,
                     exchange,
                     key,
-                    id = bus.message_id(self.message.head().seq),
+                    id = self.id(bus),
                     attempt = self.attempt,
                     ?wait,
                     %failure,
                     "a delivery failed and will be tried again"
                 );
-                bus.retry_after(wait, Self { attempt: self.attempt + 1, ..self });
+                let next = Self { attempt: self.attempt + 1, ..self };
+                let again = Settlement::Retry { after: wait, attempt: next.attempt };
+                if next.message.arrival().is_none_or(|arrival| !arrival.settle(again)) {
+                    bus.retry_after(wait, next);
+                }
             }
             None => self.die(bus, failure),
         }
@@ -177,14 +196,35 @@ impl Delivery {
             listener = &*self.binding.name,
             exchange,
             key,
-            id = bus.message_id(self.message.head().seq),
+            id = self.id(bus),
             attempts = self.attempt,
             %failure,
             "a delivery failed for good and is a dead letter now"
         );
-        let letter = bus.bury(self.clone(), failure.clone());
+        let letter = DeadLetter::of(bus, &self, failure.clone());
+        let dead = Settlement::Dead { reason: failure.clone(), attempts: self.attempt };
+        if self.message.arrival().is_none_or(|arrival| !arrival.settle(dead)) {
+            bus.graves().bury(letter.clone(), self.clone());
+        }
         self.announce(bus, &letter);
         self.message.head().outcomes.settle(self.slot, self.attempt, Err(failure));
+    }
+
+    /// Gives the delivery up because the process stops: a broker delivers it again, elsewhere; in
+    /// memory it is a dead letter.
+    pub(crate) fn abandon(self, bus: &Bus, why: Failure) {
+        match self.message.arrival() {
+            Some(arrival) if arrival.settle(Settlement::GiveBack) => {
+                self.message.head().outcomes.settle(self.slot, self.attempt, Ok(()));
+            }
+            _ => self.die(bus, why),
+        }
+    }
+
+    /// The message's id.
+    fn id(&self, bus: &Bus) -> String {
+        let head = self.message.head();
+        Lineage::of(bus, head).id(head.seq)
     }
 
     /// Tells whoever listens that this is a dead letter now, unless it is one for having been told of

@@ -23,8 +23,10 @@ use crate::handler::{Access, Options, Place};
 use crate::message::{CallFault, Caller, Head, Message, Payload};
 use crate::name;
 use crate::promise::{Reply, Slot};
+use crate::remote::{Arrival, Consumer, Source};
 use crate::service::Service;
 use crate::table::{ByName, Command};
+use crate::transport::{Queue, Subscription};
 use crate::waits::Target;
 
 /// The service of closures.
@@ -62,6 +64,8 @@ pub(crate) struct Dynamic {
 pub struct Registration {
     bus: std::sync::Weak<crate::bus::Shared>,
     what: Option<Registered>,
+    /// What it consumes over a transport.
+    subscriptions: Vec<Subscription>,
 }
 
 pub(crate) enum Registered {
@@ -71,17 +75,22 @@ pub(crate) enum Registered {
 
 impl Registration {
     pub(crate) fn new(bus: &Bus, what: Registered) -> Self {
-        Self { bus: Arc::downgrade(&bus.0), what: Some(what) }
+        Self { bus: Arc::downgrade(&bus.0), what: Some(what), subscriptions: Vec::new() }
     }
 
     /// Keeps the registration for as long as the bus lives.
     pub fn keep(mut self) {
         self.what = None;
+        if let Some(remote) = self.bus.upgrade().as_ref().and_then(|shared| shared.remote.as_ref())
+        {
+            remote.keep(self.subscriptions.drain(..));
+        }
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        self.subscriptions.clear();
         let (Some(shared), Some(what)) = (self.bus.upgrade(), self.what.take()) else {
             return;
         };
@@ -259,7 +268,32 @@ impl Bus {
                 self.register_one_listener(&pattern, closure, &service)?
             }
         };
-        Ok(Registration::new(self, what))
+        let mut registration = Registration::new(self, what);
+        registration.subscriptions = self.consume_closure(registration.what.as_ref())?;
+        Ok(registration)
+    }
+
+    /// Consumes what a closure hears or serves; later, if the bus is not open yet.
+    fn consume_closure(&self, what: Option<&Registered>) -> Result<Vec<Subscription>> {
+        let (Some(remote), Some(what)) = (&self.0.remote, what) else { return Ok(Vec::new()) };
+        let source = match what {
+            Registered::Command(command) => Source::Command(command.clone()),
+            Registered::Listener(binding, keys) => {
+                let keys = keys.iter().map(|(exchange, pattern)| (&**exchange, &**pattern));
+                let bindings = crate::remote::bindings(self.catalog(), keys);
+                if bindings.is_empty() {
+                    return Ok(Vec::new());
+                }
+                // Of this process alone: nobody else knows the closure.
+                Source::Listener(Queue::broadcast(&*binding.name, bindings), binding.clone())
+            }
+        };
+        let consumer = Consumer { source, prefetch: None };
+        if self.0.gate.is_open() {
+            return self.consume(vec![consumer]);
+        }
+        remote.plan([consumer]);
+        Ok(Vec::new())
     }
 
     fn register_one_command(
@@ -362,6 +396,8 @@ pub(crate) struct EncodedCall {
     head: Head,
     binding: Arc<Binding>,
     body: Vec<u8>,
+    /// A transport brought it.
+    arrival: Option<Arrival>,
     /// Nobody waits for the answer, and it is tried again: a task.
     is_task: bool,
     answer: Slot<Vec<u8>, Failure>,
@@ -370,11 +406,12 @@ pub(crate) struct EncodedCall {
 }
 
 impl EncodedCall {
-    pub(crate) fn new(bus: &Bus, command: &Command, body: Vec<u8>) -> Self {
+    pub(crate) fn new(head: Head, command: &Command, body: Vec<u8>) -> Self {
         Self {
-            head: Head::new(bus, 1),
+            head,
             binding: command.binding.clone(),
             body,
+            arrival: None,
             is_task: false,
             answer: Slot::default(),
             cancelled: AtomicBool::new(false),
@@ -383,12 +420,17 @@ impl EncodedCall {
     }
 
     /// The same for a task.
-    pub(crate) fn task(bus: &Bus, command: &Command, body: Vec<u8>) -> Self {
-        Self { is_task: true, ..Self::new(bus, command, body) }
+    pub(crate) fn task(head: Head, command: &Command, body: Vec<u8>) -> Self {
+        Self { is_task: true, ..Self::new(head, command, body) }
+    }
+
+    /// The same for a task that a transport brought.
+    pub(crate) fn arrived(head: Head, command: &Command, arrival: Arrival) -> Self {
+        Self { arrival: Some(arrival), ..Self::task(head, command, Vec::new()) }
     }
 
     pub(crate) fn body(&self) -> &[u8] {
-        &self.body
+        self.arrival.as_ref().map_or(&self.body, |arrival| &arrival.envelope.body)
     }
 
     pub(crate) fn answer(&self, answer: Result<Vec<u8>, ExecuteError<Failure>>) {
@@ -406,11 +448,15 @@ impl Message for EncodedCall {
     }
 
     fn payload(&self) -> Payload<'_> {
-        Payload::Encoded(&self.body)
+        Payload::Encoded(self.body())
     }
 
     fn encode(&self) -> Result<Vec<u8>, CodecError> {
-        Ok(self.body.clone())
+        Ok(self.body().to_vec())
+    }
+
+    fn arrival(&self) -> Option<&Arrival> {
+        self.arrival.as_ref()
     }
 
     fn handlers(&self) -> Vec<Arc<Binding>> {

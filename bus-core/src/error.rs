@@ -95,6 +95,16 @@ impl Error {
         Self { faults, ..Self::new(kind, message) }
     }
 
+    /// The failure of a transport, for those who write one: what failed, without secrets.
+    pub fn transport(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Transport, message)
+    }
+
+    /// An error of another kind, for those who write a transport.
+    pub fn of_kind(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::new(kind, message)
+    }
+
     pub(crate) fn closed() -> Self {
         Self::new(ErrorKind::Closed, "the bus is shut down and takes no new work")
     }
@@ -106,7 +116,9 @@ impl Error {
         )
     }
 
-    pub(crate) fn with_source(
+    /// The same error with what caused it.
+    #[must_use]
+    pub fn with_source(
         mut self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
@@ -262,6 +274,11 @@ pub struct CodecError {
 impl CodecError {
     pub(crate) fn new(path: impl Into<String>, message: impl fmt::Display) -> Self {
         Self { path: path.into(), message: message.to_string() }
+    }
+
+    /// What is wrong there.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// The path of the field, such as `order.lines[2].price`; empty for the whole.

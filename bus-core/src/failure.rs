@@ -35,9 +35,49 @@ pub enum Reason {
     Refused,
     /// It was cut short: its caller cancelled it, or the bus had to stop.
     Cancelled,
+    /// Its consumer died, or lost its connection to the broker, too often while it handled it.
+    Lost,
+}
+
+impl Reason {
+    const ALL: [(Self, &'static str); 9] = [
+        (Self::Error, "error"),
+        (Self::Panic, "panic"),
+        (Self::Decode, "decode"),
+        (Self::Timeout, "timeout"),
+        (Self::Service, "service"),
+        (Self::Full, "full"),
+        (Self::Refused, "refused"),
+        (Self::Cancelled, "cancelled"),
+        (Self::Lost, "lost"),
+    ];
+
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(reason, _)| *reason == self).map_or("error", |(_, name)| name)
+    }
+
+    /// The kind of this name; `None` if there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// use bus::Reason;
+    ///
+    /// assert_eq!(Reason::from_name(Reason::Panic.name()), Some(Reason::Panic));
+    /// ```
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(reason, _)| *reason)
+    }
 }
 
 impl Failure {
+    /// Of this kind, for good: for those who write a transport.
+    pub fn of(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), retry: false, value: None }
+    }
+
     /// The handler's own error.
     pub fn error(message: impl Into<String>, retry: bool) -> Self {
         Self { reason: Reason::Error, message: message.into(), retry, value: None }

@@ -92,6 +92,9 @@ pub(crate) fn start(bus: &Bus) -> Result<()> {
     for name in stuck {
         tracing::error!(service = name, "a service did not stop after a failed start");
     }
+    if let Some(Err(error)) = bus.0.remote.as_ref().map(|remote| remote.close(deadline)) {
+        tracing::error!(%error, "the transport did not close after a failed start");
+    }
     Err(failure)
 }
 
@@ -126,6 +129,9 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
     tracing::info!("the bus is stopping");
     bus.announce(|| (Stopping {}, ()));
     bus.table_mut().phase = Phase::Draining;
+    if let Some(remote) = &bus.0.remote {
+        remote.leave();
+    }
     // Not the bus's clock: a clock that stands still must not keep the process from ending.
     let deadline = later(Instant::now(), limit);
     let drained = drain(bus, deadline);
@@ -152,11 +158,26 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
     // Those that are not stuck need a moment to see that they are to stop.
     let grace = if drained { Duration::ZERO } else { Duration::from_secs(1) };
     let stuck = join(&services, deadline.max(Instant::now() + grace));
+    // What is not confirmed or settled by now gets a moment, even if the handlers took all the time.
+    let closed = bus.0.remote.as_ref().map_or(Ok(()), |remote| {
+        remote.close(deadline.max(Instant::now() + Duration::from_secs(1)))
+    });
     if drained && stuck.is_empty() {
-        tracing::info!("the bus has stopped");
-        return Ok(());
+        return match closed {
+            Ok(()) => {
+                tracing::info!("the bus has stopped");
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "the bus has stopped, and its transport not cleanly");
+                Err(error)
+            }
+        };
     }
     let mut text = format!("the bus did not stop within {limit:?}");
+    if let Err(error) = closed {
+        let _ = write!(text, "; {error}");
+    }
     if !busy.is_empty() {
         let busy: Vec<String> =
             busy.iter().map(|(name, open)| format!("`{name}` ({open} deliveries)")).collect();

@@ -12,9 +12,12 @@ use event_listener::Event as Notify;
 
 use crate::binding::Binding;
 use crate::current::{self, Cause};
+use crate::envelope::Envelope;
 use crate::error::CodecError;
 use crate::event::{EventDescriptor, PayloadDescriptor};
 use crate::failure::Failure;
+use crate::lineage::Chain;
+use crate::remote::Arrival;
 use crate::router::Route;
 use crate::trace::Origin;
 
@@ -35,6 +38,10 @@ pub(crate) trait Message: Any + Send + Sync {
     /// The handlers that it went to, in the order of their slots.
     fn handlers(&self) -> Vec<Arc<Binding>> {
         self.route().map(|route| route.bindings().cloned().collect()).unwrap_or_default()
+    }
+    /// Where it came from, if a transport brought it.
+    fn arrival(&self) -> Option<&Arrival> {
+        None
     }
     /// The handle on a caller who waits for an answer.
     fn call(&self) -> Option<&dyn Caller> {
@@ -85,6 +92,8 @@ pub(crate) struct Head {
     pub(crate) correlation: u64,
     /// It follows from a dead letter that was announced; its own death is not.
     pub(crate) in_wake: bool,
+    /// It came from elsewhere, or follows from one that did.
+    chain: Option<Arc<Chain>>,
     time: OnceLock<SystemTime>,
     pub(crate) outcomes: Tracker,
 }
@@ -92,17 +101,41 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn new(bus: &crate::bus::Bus, deliveries: usize) -> Self {
         let seq = bus.next_seq();
-        let none = Origin { seq: 0, slot: 0, attempt: 0 };
-        let Cause { origin, correlation, in_wake } =
-            current::cause(bus).unwrap_or(Cause { origin: none, correlation: seq, in_wake: false });
+        let Cause { origin, correlation, in_wake, chain } = current::cause(bus).unwrap_or(Cause {
+            origin: Origin::NONE,
+            correlation: seq,
+            in_wake: false,
+            chain: None,
+        });
         Self {
             seq,
             cause: origin,
             correlation,
             in_wake,
+            chain,
             time: OnceLock::new(),
             outcomes: Tracker::new(deliveries),
         }
+    }
+
+    /// Of a message that came from elsewhere.
+    pub(crate) fn arrived(bus: &crate::bus::Bus, envelope: Arc<Envelope>) -> Self {
+        let seq = bus.next_seq();
+        let time = envelope.time.map_or_else(OnceLock::new, OnceLock::from);
+        Self {
+            seq,
+            cause: Origin::NONE,
+            correlation: seq,
+            in_wake: false,
+            chain: Some(Arc::new(Chain::new(bus, seq, envelope))),
+            time,
+            outcomes: Tracker::new(1),
+        }
+    }
+
+    /// What it shares with the message that came from elsewhere, if it is or follows from one.
+    pub(crate) fn chain(&self) -> Option<&Arc<Chain>> {
+        self.chain.as_ref()
     }
 
     /// The attempt that sent it; none if no handler did.

@@ -194,6 +194,16 @@ impl<T, E> Promise<T, E> {
 }
 
 impl<T: Send + 'static, E: Send + 'static> Promise<T, E> {
+    /// Calls `done` with the answer, on the thread that gives it.
+    pub(crate) fn then(self, done: impl FnOnce(Result<T, ExecuteError<E>>) + Send + 'static) {
+        let wait = async move { done(self.await) };
+        let (runnable, task) = async_task::spawn(wait, |runnable: async_task::Runnable| {
+            runnable.run();
+        });
+        task.detach();
+        runnable.run();
+    }
+
     /// A promise whose answer is there.
     pub(crate) fn ready(answer: Result<T, ExecuteError<E>>) -> Self {
         let slot = Slot::default();

@@ -17,10 +17,11 @@ use crate::event::{Event, EventDescriptor, Topic};
 use crate::execute_error::ExecuteError;
 use crate::failure::Failure;
 use crate::handler::Instance;
-use crate::message::{Encoded, Firing, Head, Message};
+use crate::message::{Encoded, Firing, Head, Message, encode_as};
 use crate::name;
 use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket, Unread};
+use crate::remote::Room;
 use crate::router::{Route, Target};
 use crate::service::{Entry, HARD, Service};
 use crate::table::{ByName, Command};
@@ -258,6 +259,11 @@ impl Bus {
             let exchange = exchange.into();
             Arc::new(Encoded { head, route, exchange, key, body }) as Arc<dyn Message>
         };
+        if let Some(remote) = &self.0.remote {
+            let sent =
+                remote.fire(self, (exchange, name), body, Room::Hard, |body| Ok(body.clone()));
+            return sent.unwrap_or_else(|(error, _)| Receipt::refused(error));
+        }
         let key: Arc<str> = name.into();
         let sent = self.send(exchange, name, body, Limit::Hard, |head, route, body| {
             encoded(head, route, key.clone(), body)
@@ -300,6 +306,15 @@ impl Bus {
         event: E,
         limit: Limit,
     ) -> Result<Receipt, (Error, E)> {
+        if let Some(remote) = self.0.remote.as_ref().filter(|_| !descriptor.local) {
+            let room = match limit {
+                Limit::Bound => Room::Bound,
+                Limit::Hard => Room::Hard,
+            };
+            let address = (descriptor.exchange, descriptor.key);
+            return remote
+                .fire(self, address, event, room, |event| encode_as(&descriptor.payload, event));
+        }
         self.send(descriptor.exchange, descriptor.key, event, limit, |head, route, event| {
             Arc::new(Firing::new(head, route, descriptor, event))
         })
@@ -371,7 +386,7 @@ impl Bus {
         match entry {
             Entry::One(delivery) => match delivery.message.call() {
                 Some(caller) => caller.fail(crate::message::CallFault::Closed),
-                None => delivery.unstarted().die(self, why()),
+                None => delivery.unstarted().abandon(self, why()),
             },
             Entry::Group { message, group } => {
                 let Some(route) = message.route().cloned() else {
@@ -401,27 +416,42 @@ impl Bus {
     /// Executes command `C`.
     pub(crate) fn execute<C: Spec>(&self, args: C::Args) -> Promise<C::Ok, C::Err> {
         let command = self.table().linked(C::DESCRIPTOR).cloned();
-        let command = match command {
-            Ok(command) => command,
-            Err(unknown) => return Promise::ready(Err(ExecuteError::NotFound(unknown))),
-        };
-        let Some(wire) = C::DESCRIPTOR.wire.as_ref().filter(|wire| !command.takes(wire)) else {
-            return self.call::<C>(&command, args);
-        };
-        match (wire.encode_args)(&args) {
-            Ok(body) => self.call_encoded(&command, body).map(|answer| wire.read::<C>(answer)),
-            Err(error) => Promise::ready(Err(ExecuteError::Codec(error))),
+        let elsewhere = self.0.remote.as_ref().zip(C::DESCRIPTOR.wire.as_ref());
+        match (command, elsewhere) {
+            (Ok(command), _) => {
+                let wire = C::DESCRIPTOR.wire.as_ref().filter(|wire| !command.takes(wire));
+                let Some(wire) = wire else {
+                    return self.call::<C>(Head::new(self, 1), &command, args);
+                };
+                match (wire.encode_args)(&args) {
+                    Ok(body) => self
+                        .call_encoded(Head::new(self, 1), &command, &body)
+                        .map(|answer| wire.read::<C>(answer)),
+                    Err(error) => Promise::ready(Err(ExecuteError::Codec(error))),
+                }
+            }
+            (Err(unknown), Some((remote, wire))) => match (wire.encode_args)(&args) {
+                Ok(body) => {
+                    let limit = C::DESCRIPTOR.handler.options.timeout;
+                    let limit = limit.unwrap_or(self.0.defaults.command_timeout);
+                    let answer = remote.call(self, unknown, body, limit);
+                    answer.map(|answer| wire.read::<C>(answer))
+                }
+                Err(error) => Promise::ready(Err(ExecuteError::Codec(error))),
+            },
+            (Err(unknown), None) => Promise::ready(Err(ExecuteError::NotFound(unknown))),
         }
     }
 
     /// Executes command `C`, which is served here.
     pub(crate) fn call<C: Spec>(
         &self,
+        head: Head,
         command: &Arc<Command>,
         args: C::Args,
     ) -> Promise<C::Ok, C::Err> {
         let call = Call::<C::Args, C::Ok, C::Err>::new;
-        let call = Arc::new(call(Head::new(self, 1), command.binding.clone(), args));
+        let call = Arc::new(call(head, command.binding.clone(), args));
         let deadline = self.deadline_of(command);
         let promise = Promise::new(call.clone(), Some(deadline)).driven_by(self);
         self.start(command, call);
@@ -463,8 +493,19 @@ impl Bus {
 
     /// Runs command `C` without anybody waiting for its answer.
     pub(crate) fn dispatch<C: Spec>(&self, args: C::Args) -> Receipt {
-        let command = match self.table().linked(C::DESCRIPTOR) {
-            Ok(command) => command.clone(),
+        let command = self.table().linked(C::DESCRIPTOR).cloned();
+        if let Some((remote, wire)) = self.0.remote.as_ref().zip(C::DESCRIPTOR.wire.as_ref()) {
+            let name = match &command {
+                Ok(command) => &*command.name,
+                Err(unknown) => &*unknown.command,
+            };
+            return match (wire.encode_args)(&args) {
+                Ok(body) => remote.dispatch(self, name, body),
+                Err(error) => Receipt::refused(unkept(name, error)),
+            };
+        }
+        let command = match command {
+            Ok(command) => command,
             Err(unknown) => {
                 return Receipt::refused(Error::new(ErrorKind::NotFound, unknown.to_string()));
             }
@@ -478,7 +519,7 @@ impl Bus {
                     );
                     return Receipt::refused(Error::new(ErrorKind::Unsupported, text));
                 }
-                let task = |body| EncodedCall::task(self, &command, body);
+                let task = |body| EncodedCall::task(Head::new(self, 1), &command, body);
                 (wire.encode_args)(&args).map(|body| Arc::new(task(body)) as _)
             }
             _ => {
@@ -488,10 +529,7 @@ impl Bus {
         };
         let task = match task {
             Ok(task) => task,
-            Err(error) => {
-                let text = format!("the arguments of `{}` cannot be kept", command.name);
-                return Receipt::refused(Error::new(ErrorKind::Codec, text).with_source(error));
-            }
+            Err(error) => return Receipt::refused(unkept(&command.name, error)),
         };
         let service = command.binding.service.clone();
         let binding = command.binding.clone();
@@ -527,25 +565,34 @@ impl Bus {
         A: Serialize,
         R: DeserializeOwned + Send + 'static,
     {
-        let command = match self.table().command(name) {
-            Ok(command) => command.clone(),
-            Err(unknown) => return Promise::ready(Err(ExecuteError::NotFound(unknown))),
-        };
+        let command = self.table().command(name).cloned();
         let body = match codec::encode(&args) {
             Ok(body) => body,
             Err(error) => return Promise::ready(Err(ExecuteError::Codec(error))),
         };
-        self.call_encoded(&command, body).map(|answer| {
+        let answer = match (command, &self.0.remote) {
+            (Ok(command), _) => self.call_encoded(Head::new(self, 1), &command, &body),
+            (Err(unknown), Some(remote)) if name::check_name(name).is_ok() => {
+                remote.call(self, unknown, body, self.0.defaults.command_timeout)
+            }
+            (Err(unknown), _) => return Promise::ready(Err(ExecuteError::NotFound(unknown))),
+        };
+        answer.map(|answer| {
             codec::decode(&answer?).map_err(|error| ExecuteError::Codec(error.in_answer()))
         })
     }
 
     /// Executes a command that is served here with arguments in JSON, for an answer in JSON.
-    fn call_encoded(&self, command: &Arc<Command>, body: Vec<u8>) -> Promise<Vec<u8>, Failure> {
+    pub(crate) fn call_encoded(
+        &self,
+        head: Head,
+        command: &Arc<Command>,
+        body: &[u8],
+    ) -> Promise<Vec<u8>, Failure> {
         match command.by_name {
-            Some(ByName::Linked(wire)) => wire.execute(self, command, &body),
+            Some(ByName::Linked(wire)) => wire.execute(self, head, command, body),
             Some(ByName::Closure) => {
-                let call = Arc::new(EncodedCall::new(self, command, body));
+                let call = Arc::new(EncodedCall::new(head, command, body.to_vec()));
                 let promise = Promise::new(call.clone(), Some(self.deadline_of(command)));
                 let promise = promise.driven_by(self);
                 self.start(command, call);
@@ -558,4 +605,9 @@ impl Bus {
             }
         }
     }
+}
+
+fn unkept(command: &str, error: CodecError) -> Error {
+    let text = format!("the arguments of `{command}` cannot be kept");
+    Error::new(ErrorKind::Codec, text).with_source(error)
 }

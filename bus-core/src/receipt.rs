@@ -16,6 +16,7 @@ use crate::handler::Access;
 use crate::held::Held;
 use crate::message::Message;
 use crate::park;
+use crate::remote::Sent;
 use crate::service::Service;
 use crate::testing::Drive;
 use crate::wait::{self, Note, Refusal};
@@ -24,7 +25,7 @@ use crate::waits::Target;
 /// What a firing returns: wait for it or await it, ask for the outcomes, or drop it.
 ///
 /// It completes when the event is accepted: in process, when the mailboxes that received it are
-/// within their bound. Whoever waits for it is held back; whoever drops it is not. A handler is not
+/// within their bound; over a broker, when it has confirmed the event. Whoever waits for it is held back; whoever drops it is not. A handler is not
 /// held back by a service that is held back by its own: two that flood each other go on.
 ///
 /// # Cancel safety
@@ -61,6 +62,7 @@ pub struct Receipt {
 #[derive(Debug)]
 enum State {
     Enqueued(Vec<Ticket>),
+    Sent(Sent),
     Refused(Refused),
 }
 
@@ -117,6 +119,12 @@ impl Receipt {
         Self { state, message, note: None, held: None, drive: bus.drive() }
     }
 
+    /// Of what a transport carries.
+    pub(crate) fn sent(sent: Sent) -> Self {
+        let state = State::Sent(sent);
+        Self { state, message: None, note: None, held: None, drive: None }
+    }
+
     pub(crate) fn refused(error: Error) -> Self {
         Self::refused_unless_read(error, None)
     }
@@ -133,7 +141,10 @@ impl Receipt {
     /// # Errors
     ///
     /// `Closed` after shutdown and `Full` far over the bound, both with the event; `Name` for a key
-    /// that is none; `Codec` for a payload that cannot be encoded.
+    /// that is none; `Codec` for a payload that cannot be encoded. Over a broker also `Transport`, if
+    /// the broker refuses it, and `Timeout`, if it has not confirmed it within 30 s (see
+    /// [`Builder::confirm_within`](crate::Builder::confirm_within)); then it is still published once
+    /// the broker takes it.
     pub fn wait(mut self) -> Result<Accepted> {
         if let Poll::Ready(accepted) = park::once(|cx| self.poll_accepted(cx)) {
             return accepted;
@@ -146,7 +157,7 @@ impl Receipt {
     fn tickets(&self) -> &[Ticket] {
         match &self.state {
             State::Enqueued(tickets) => tickets,
-            State::Refused(_) => &[],
+            State::Sent(_) | State::Refused(_) => &[],
         }
     }
 
@@ -187,6 +198,7 @@ impl Receipt {
     fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
         match &mut self.state {
             State::Refused(refused) => Poll::Ready(Err(refused.read())),
+            State::Sent(sent) => sent.poll(cx).map_ok(|routed| Accepted { routed }),
             State::Enqueued(tickets) => {
                 while let Some(ticket) = tickets.last_mut() {
                     let service = ticket.service.clone();
@@ -255,6 +267,12 @@ fn noted<T>(
         }
     }
     poll
+}
+
+fn unsupported() -> Error {
+    let text = "over a broker nobody learns what every listener made of an event; wait for the \
+                receipt, or have a listener answer with an event of its own";
+    Error::new(ErrorKind::Unsupported, text)
 }
 
 fn deadlock(cycle: &Cycle) -> Error {
@@ -329,8 +347,10 @@ impl Handled {
     }
 
     fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcomes>> {
-        if let State::Refused(refused) = &mut self.receipt.state {
-            return Poll::Ready(Err(refused.read()));
+        match &mut self.receipt.state {
+            State::Refused(refused) => return Poll::Ready(Err(refused.read())),
+            State::Sent(_) => return Poll::Ready(Err(unsupported())),
+            State::Enqueued(_) => {}
         }
         let Some(message) = &self.receipt.message else {
             return Poll::Ready(Ok(Outcomes(Vec::new())));

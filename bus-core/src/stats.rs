@@ -1,9 +1,10 @@
 //! What a bus counts, and whether it is well.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::binding::Binding;
 use crate::bus::Bus;
+use crate::remote::{Outbox, Remote};
 use crate::table::Phase;
 
 /// What a bus has counted since it started.
@@ -12,7 +13,7 @@ use crate::table::Phase;
 pub struct Stats {
     /// Events that were fired.
     pub fired: u64,
-    /// Events that nobody listened to.
+    /// Events that nobody listened to; over a broker see [`TransportStats::unrouted`].
     pub unrouted: u64,
     /// Deliveries that wait for their next attempt.
     pub retrying: usize,
@@ -22,6 +23,37 @@ pub struct Stats {
     pub services: Vec<ServiceStats>,
     /// Each command and listener, sorted by name.
     pub handlers: Vec<HandlerStats>,
+    /// What was given to the transport; nothing in memory.
+    pub transport: Option<TransportStats>,
+}
+
+/// What a bus has given to its transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransportStats {
+    /// Events and tasks that were given to it.
+    pub published: u64,
+    /// Those that the broker has confirmed.
+    pub confirmed: u64,
+    /// Confirmed ones that no queue matched.
+    pub unrouted: u64,
+    /// Those that failed for good.
+    pub failed: u64,
+    /// Those that are not confirmed yet.
+    pub unconfirmed: usize,
+}
+
+impl TransportStats {
+    fn of(outbox: &Outbox) -> Self {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Self {
+            published: count(&outbox.published),
+            confirmed: count(&outbox.confirmed),
+            unrouted: count(&outbox.unrouted),
+            failed: count(&outbox.failed),
+            unconfirmed: outbox.open(),
+        }
+    }
 }
 
 /// What a bus has counted for one service.
@@ -120,6 +152,7 @@ impl Bus {
             dead_letters: self.graves().len(),
             services,
             handlers,
+            transport: self.0.remote.as_ref().map(|remote| TransportStats::of(&remote.outbox)),
         }
     }
 
@@ -133,6 +166,7 @@ impl Bus {
             Phase::Draining => reasons.push("the bus is stopping".to_owned()),
             Phase::Closed => reasons.push("the bus has stopped".to_owned()),
         }
+        reasons.extend(self.0.remote.as_ref().and_then(Remote::trouble));
         let ready = reasons.is_empty();
         for service in &table.services {
             if service.mailbox.depth() > service.mailbox.bound {

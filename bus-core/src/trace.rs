@@ -22,18 +22,45 @@ pub(crate) struct Origin {
     pub(crate) attempt: u32,
 }
 
-/// The `traceparent` of an attempt whose chain began with message `correlation`.
+impl Origin {
+    /// No attempt at all.
+    pub(crate) const NONE: Self = Self { seq: 0, slot: 0, attempt: 0 };
+}
+
+/// The `traceparent` of an attempt whose chain began with message `correlation`, or elsewhere as part
+/// of `trace`.
 ///
 /// Version 00 of [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header): the
 /// trace's id, the span's id, and the flag `sampled`. Of the trace's id the right half is random to
 /// who samples by it, and the left one is that of the bus.
-pub(crate) fn traceparent(bus: &Bus, correlation: u64, origin: Origin) -> String {
+pub(crate) fn traceparent(
+    bus: &Bus,
+    correlation: u64,
+    origin: Origin,
+    trace: Option<&str>,
+) -> String {
     let Origin { seq, slot, attempt } = origin;
     let prefix = bus.prefix();
-    let trace = mix(prefix ^ mix(correlation));
-    let span = mix(trace ^ mix(mix(seq) ^ (u64::from(slot) << 32 | u64::from(attempt))));
+    let own = mix(prefix ^ mix(correlation));
+    let span = mix(own ^ mix(mix(seq) ^ (u64::from(slot) << 32 | u64::from(attempt))));
     // An id of zeros would be none.
-    format!("00-{prefix:016x}{trace:016x}-{:016x}-01", span.max(1))
+    let span = span.max(1);
+    match trace {
+        Some(trace) => format!("00-{trace}-{span:016x}-01"),
+        None => format!("00-{prefix:016x}{own:016x}-{span:016x}-01"),
+    }
+}
+
+/// The trace's id of a `traceparent` that somebody else wrote, if it is one of version 00.
+pub(crate) fn trace_of(traceparent: &str) -> Option<&str> {
+    let mut parts = traceparent.split('-');
+    let (version, trace, span, _flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |text: &str, len: usize| {
+        text.len() == len && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_one = hex(trace, 32) && hex(span, 16) && trace.bytes().any(|byte| byte != b'0');
+    (version == "00" && is_one).then_some(trace)
 }
 
 /// Spreads a number over all bits, each number to another one: the finalizer of `SplitMix64`.
@@ -119,5 +146,25 @@ fn kind(ctx: &Context) -> &'static str {
         _ if ctx.is_inline() => "internal",
         Kind::Event => "consumer",
         Kind::Command | Kind::Lifecycle => "server",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trace_is_taken_from_a_traceparent_of_version_00_alone() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(trace_of(&format!("00-{trace}-00f067aa0ba902b7-01")), Some(trace));
+        for wrong in [
+            "",
+            "00-4bf9-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(trace_of(wrong), None, "{wrong}");
+        }
     }
 }

@@ -3,22 +3,29 @@
 use std::any::{Any, TypeId};
 use std::sync::Arc;
 
+use crate::binding::Binding;
 use crate::bus::Bus;
-use crate::call::Spec;
+use crate::call::{Spec, Task};
 use crate::codec::{DecodeFn, EncodeFn};
 use crate::error::CodecError;
 use crate::execute_error::ExecuteError;
 use crate::failure::Failure;
+use crate::message::{Head, Message};
 use crate::promise::Promise;
+use crate::remote::Arrival;
 use crate::table::Command;
 
 /// Executes a command with arguments in JSON, for an answer in JSON.
-type ExecuteFn = fn(&Bus, &Arc<Command>, &CommandWire, &[u8]) -> Promise<Vec<u8>, Failure>;
+type ExecuteFn = fn(&Bus, Head, &Arc<Command>, &CommandWire, &[u8]) -> Promise<Vec<u8>, Failure>;
+
+/// Makes the task that a transport brought.
+type TaskFn = fn(Head, Arc<Binding>, Arrival) -> Arc<dyn Message>;
 
 /// How the arguments and answers of one command travel.
 #[derive(Debug, Clone, Copy)]
 pub struct CommandWire {
     execute: ExecuteFn,
+    task: TaskFn,
     pub(crate) encode_args: EncodeFn,
     pub(crate) decode_args: DecodeFn,
     encode_answer: EncodeFn,
@@ -39,6 +46,9 @@ impl CommandWire {
     ) -> Self {
         Self {
             execute: execute::<C>,
+            task: |head, binding, arrival| {
+                Arc::new(Task::<C::Args>::arrived::<C>(head, binding, arrival))
+            },
             encode_args: encoder(encode_args),
             decode_args: decoder(decode_args),
             encode_answer: encoder(encode_answer),
@@ -68,10 +78,20 @@ impl CommandWire {
     pub(crate) fn execute(
         &self,
         bus: &Bus,
+        head: Head,
         command: &Arc<Command>,
         body: &[u8],
     ) -> Promise<Vec<u8>, Failure> {
-        (self.execute)(bus, command, self, body)
+        (self.execute)(bus, head, command, self, body)
+    }
+
+    pub(crate) fn task(
+        &self,
+        head: Head,
+        binding: Arc<Binding>,
+        arrival: Arrival,
+    ) -> Arc<dyn Message> {
+        (self.task)(head, binding, arrival)
     }
 }
 
@@ -95,6 +115,7 @@ fn missing() -> CodecError {
 
 fn execute<C: Spec>(
     bus: &Bus,
+    head: Head,
     command: &Arc<Command>,
     wire: &CommandWire,
     body: &[u8],
@@ -104,14 +125,14 @@ fn execute<C: Spec>(
         Err(error) => return Promise::ready(Err(ExecuteError::Codec(error))),
     };
     let encode = wire.encode_answer;
-    bus.call::<C>(command, args).map(move |answer| match answer {
+    bus.call::<C>(head, command, args).map(move |answer| match answer {
         Ok(value) => encode(&value).map_err(ExecuteError::Codec),
         Err(error) => Err(error.map_handler(|error| C::ERRORS.failure(&error))),
     })
 }
 
 /// Reads a command's arguments, and names the parameter that does not fit.
-fn decode_args<C: Spec>(decode: DecodeFn, body: &[u8]) -> Result<C::Args, CodecError> {
+pub(crate) fn decode_args<C: Spec>(decode: DecodeFn, body: &[u8]) -> Result<C::Args, CodecError> {
     let none: Box<dyn Any + Send> = Box::new(());
     // A command without parameters takes `[]` as well as nothing at all.
     let no_parameters = TypeId::of::<C::Args>() == TypeId::of::<()>();

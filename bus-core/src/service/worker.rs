@@ -554,7 +554,7 @@ impl Drop for Running {
         unharmed(&self.worker.service, || match delivery.message.call() {
             // It ran in part, so whoever called must not take it for refused.
             Some(caller) => caller.fail(CallFault::Interrupted),
-            None => delivery.die(&self.worker.bus, Failure::abandoned()),
+            None => delivery.abandon(&self.worker.bus, Failure::abandoned()),
         });
     }
 }

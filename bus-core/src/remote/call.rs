@@ -1,0 +1,66 @@
+//! A command that another process serves: the call, and where its answer appears.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::{Remote, answer};
+use crate::bus::Bus;
+use crate::current;
+use crate::execute_error::{ExecuteError, NotFound};
+use crate::failure::Failure;
+use crate::promise::{Promise, Reply, Slot};
+use crate::transport::{CallError, Resolver};
+use crate::waits::Target;
+
+/// A call that is answered elsewhere.
+#[derive(Default)]
+struct Elsewhere(Slot<Vec<u8>, Failure>);
+
+impl Reply<Vec<u8>, Failure> for Elsewhere {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, ExecuteError<Failure>>> {
+        self.0.take(cx)
+    }
+
+    fn is_done(&self) -> bool {
+        self.0.is_filled()
+    }
+
+    fn cancel(&self) {
+        self.0.fill(Err(ExecuteError::Cancelled));
+    }
+
+    fn target(&self) -> Option<Target> {
+        None
+    }
+}
+
+impl Remote {
+    /// Calls a command that this process does not serve; `unknown` is what it answers if nobody does.
+    pub(crate) fn call(
+        &self,
+        bus: &Bus,
+        unknown: NotFound,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Promise<Vec<u8>, Failure> {
+        if !bus.table().accepts(current::is_inside(bus)) {
+            return Promise::ready(Err(ExecuteError::Closed));
+        }
+        let message = self.envelope(bus, "", &unknown.command, body);
+        let call = Arc::new(Elsewhere::default());
+        let deadline = (bus.clock().clone(), bus.clock().after(limit));
+        let promise = Promise::new(call.clone(), Some(deadline));
+        let command = unknown.command.clone();
+        let done = Resolver::new(move |result| {
+            call.0.fill(match result {
+                Ok(reply) => answer::read(reply),
+                Err(CallError::Unserved) => Err(ExecuteError::NotFound(unknown)),
+                Err(CallError::Unsent(why)) => Err(ExecuteError::Transport(why)),
+                Err(CallError::Interrupted) => Err(ExecuteError::Interrupted),
+            });
+        });
+        self.transport.call(&command, message, limit, done);
+        promise
+    }
+}
