@@ -45,6 +45,7 @@ mod error;
 mod gauge;
 mod health;
 mod publish;
+mod recent;
 mod retry;
 mod settle;
 mod socket;
