@@ -51,10 +51,10 @@ impl Poison {
             });
             vhost.publish_with("order", "order.v2.submit", body, &properties);
         };
-        send("no order", "application/json", json!({}), r#"{"id":"#);
-        send("no JSON", "text/xml", json!({}), "<order/>");
-        send("a killer", "application/json", json!({"drill": "abort"}), good);
-        let all = ["no order", "no JSON", "a killer"].map(str::to_owned);
+        send("no-order", "application/json", json!({}), r#"{"id":"#);
+        send("no-json", "text/xml", json!({}), "<order/>");
+        send("killer", "application/json", json!({"drill": "abort"}), good);
+        let all = ["no-order", "no-json", "killer"].map(str::to_owned);
         let dead = [
             ("billing_order", &all[..]),
             ("logistic.warehouse.ship", &all[..]),
