@@ -438,17 +438,14 @@ mod underway {
         let doors = Doors::default();
         let bus = bus::builder().services(["underway", "underway_helper"]).clock(Clock::manual());
         let bus = bus.state(doors.clone()).build().unwrap();
-        let calls: [fn(&Bus) -> (Promise<()>, Promise<bool>); 2] = [
-            |bus| (early::on(bus).execute(), late::on(bus).execute()),
-            |bus| (early_shared::on(bus).execute(), late_shared::on(bus).execute()),
-        ];
-        for call in calls {
-            let (early, late) = call(&bus);
+        let meet = |early: Promise<()>, late: Promise<bool>| {
             doors[0].wait_for_one();
             doors[1].wait_for_one();
             doors[0].let_one();
             assert_eq!((late.wait(), early.wait()), (Ok(true), Ok(())));
-        }
+        };
+        meet(early::on(&bus).execute(), late::on(&bus).execute());
+        meet(early_shared::on(&bus).execute(), late_shared::on(&bus).execute());
     }
 }
 
