@@ -522,12 +522,17 @@ mod deep {
 
     #[service("deep")]
     impl Deep {
+        /// Has a large stack, for a handler.
+        #[allow(clippy::large_stack_arrays, reason = "it is there to be large")]
         #[command]
         fn dive(&self, left: u32) -> Result<u32, String> {
+            let ballast = std::hint::black_box([0_u8; 48 << 10]);
             if left == 0 {
                 return Ok(0);
             }
-            Ok(1 + dive::execute(left - 1).wait().map_err(|error| error.to_string())?)
+            let rest = dive::execute(left - 1).wait();
+            std::hint::black_box(&ballast);
+            rest.map(|rest| rest + 1).map_err(|error| error.to_string())
         }
 
         #[command]
@@ -537,7 +542,8 @@ mod deep {
     }
 
     #[command(service = "deep_helper")]
-    fn reply(id: u32) -> u32 {
+    fn reply(id: u32, door: State<Door>) -> u32 {
+        door.pass_blocking();
         id
     }
 }
@@ -553,8 +559,14 @@ fn a_service_with_state_that_calls_itself_too_deep_is_told_and_lives() {
 
 #[test]
 fn many_waiting_handlers_of_a_service_with_state_do_not_pile_up() {
-    let bus = start(&["deep", "deep_helper"]);
+    let door = Door::default();
+    let bus = bus::builder().services(["deep", "deep_helper"]).state(door.clone());
+    let bus = bus.build().unwrap();
     let asked: Vec<_> = (0..2_000).map(|id| deep::ask::on(&bus).execute(id)).collect();
+    door.wait_for_one();
+    // Whoever would pile up has the time for it.
+    (0..1_000).for_each(|_| std::thread::yield_now());
+    door.open();
     for (id, promise) in (0..).zip(asked) {
         assert_eq!(promise.wait(), Ok(id));
     }
