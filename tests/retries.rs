@@ -491,13 +491,18 @@ mod kept {
 
     #[test]
     fn a_receipt_that_is_asked_after_a_replay_is_still_answered() {
-        let Bench { bus, printer, .. } = bench("kept");
-        let receipt = bus.fire(Page { number: 1 });
-        bus.settle();
-        printer.repair();
-        assert_eq!(bus.dead_letters().replay_all().unwrap(), 1);
-        let outcomes = receipt.handled().wait().unwrap();
-        assert_eq!(outcomes.get("print").unwrap().failure().unwrap().message(), "no ink");
+        for is_settled in [false, true] {
+            let Bench { bus, printer, .. } = bench("kept");
+            let receipt = bus.fire(Page { number: 1 });
+            bus.settle();
+            printer.repair();
+            assert_eq!(bus.dead_letters().replay_all().unwrap(), 1);
+            if is_settled {
+                bus.settle();
+            }
+            let outcomes = receipt.handled().wait().unwrap();
+            assert_eq!(outcomes.get("print").unwrap().failure().unwrap().message(), "no ink");
+        }
     }
 }
 
