@@ -213,6 +213,26 @@ mod stubborn {
         assert_eq!(held.wait(), Ok(7));
     }
 
+    #[command(inline)]
+    fn hold_here(door: State<Door>) -> u32 {
+        door.pass_blocking();
+        7
+    }
+
+    #[test]
+    fn an_inline_handler_that_is_stuck_on_its_callers_thread_is_told_of() {
+        let (bus, door) = start();
+        std::thread::scope(|scope| {
+            let held = scope.spawn(|| hold_here::on(&bus).execute().wait());
+            door.wait_for_one();
+            let error = bus.shutdown_within(Duration::from_millis(1)).unwrap_err();
+            door.open();
+            assert_eq!(held.join().unwrap(), Ok(7));
+            assert_eq!(error.kind(), ErrorKind::Timeout);
+            has(&error.to_string(), &["on the threads of callers: 1 inline handlers"]);
+        });
+    }
+
     #[test]
     fn an_endless_limit_is_no_panic() {
         let (bus, _door) = start();
