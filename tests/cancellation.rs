@@ -36,6 +36,8 @@ impl Drop for Local {
 async fn work(ctx: &Context, door: &Door, log: State<Log>) -> u32 {
     let _local = Local(log.clone());
     door.pass().await;
+    // Another await, at which it would be dropped if it were to be.
+    futures_lite::future::yield_now().await;
     log.add(format!("cancelled {}", ctx.cancelled()));
     7
 }
