@@ -175,7 +175,9 @@ fn what_a_consumer_never_got_goes_back_uncounted_and_in_order() {
         if incoming.message.id == "go" {
             // They are on their way to this very consumer when it ends at the first of them.
             let link = publisher.upgrade().unwrap();
-            ["a", "b", "c"].iter().for_each(|id| link.publish(message(id), Resolver::new(|_| {})));
+            for id in ["a", "b", "c"] {
+                link.publish(message(id), Resolver::new(|_| {}));
+            }
             incoming.acker.settle(Settlement::Ack);
         } else {
             drop(end.lock().unwrap().take());
