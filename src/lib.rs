@@ -372,6 +372,7 @@
 //!
 //! | Feature | Meaning |
 //! |---|---|
+//! | `amqp` | `amqp://` and `amqps://`: a bus over RabbitMQ |
 //! | `tokio` | handlers run in a tokio context: tokio's timers, sockets and `spawn` work in them |
 //!
 //! By default there is none: the bus needs no async runtime, and its promises and receipts are
@@ -387,6 +388,10 @@ pub use autobus_core::{
     Reason, Receipt, Registration, Report, Result, Running, ServiceEntry, ServiceStats, State,
     Stats, Topic, TracingLayer, TransportStats, current, events, name, transport,
 };
+
+/// RabbitMQ: what a URL may say, and what is at the broker.
+#[cfg(feature = "amqp")]
+pub use autobus_amqp as amqp;
 
 pub use autobus_macros::{Event, command, event, link, listener, payload, service, service_name};
 

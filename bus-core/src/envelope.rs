@@ -24,8 +24,8 @@ pub struct Envelope {
     pub exchange: String,
     /// The routing key, or the command's name.
     pub key: String,
-    /// CloudEvents `id`: unique for each message, and the same on every attempt; empty if whoever
-    /// sent it gave none.
+    /// CloudEvents `id`: unique for each message, and the same on every attempt. A transport gives
+    /// one to a message from elsewhere that has none, before it delivers it.
     pub id: String,
     /// CloudEvents `source`: who sent it; empty if whoever sent it did not say.
     pub source: String,

@@ -1,5 +1,7 @@
 //! The totals: asked from the services that keep them, and written as an aligned table.
 
+use std::fmt::Display;
+
 use bus::prelude::*;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -72,7 +74,7 @@ fn balances(accounts: impl IntoIterator<Item = String>) -> bus::Result<Vec<Vec<S
 }
 
 /// The answer of a command, or `None` if nobody that can be reached serves it.
-fn ask<T>(answer: Promise<T>) -> bus::Result<Option<T>> {
+fn ask<T, E: Display>(answer: Promise<T, E>) -> bus::Result<Option<T>> {
     match answer.wait() {
         Ok(answer) => Ok(Some(answer)),
         Err(ExecuteError::NotFound(_)) => Ok(None),

@@ -202,13 +202,11 @@ fn wait_for<T>(mut completion: Completion<T>, deadline: Instant) -> Result<Optio
     let poll = |cx: &mut std::task::Context<'_>| {
         std::future::Future::poll(std::pin::Pin::new(&mut completion), cx)
     };
-    match crate::wait::block(Some(deadline), Vec::new, poll) {
-        Ok(answer) => answer.transpose(),
-        Err(_) => {
-            let text = "too many handlers wait on their threads already; await instead";
-            Err(Error::new(ErrorKind::Exhausted, text))
-        }
-    }
+    let answer = crate::wait::block(Some(deadline), Vec::new, poll).map_err(|_| {
+        let text = "too many handlers wait on their threads already; await instead";
+        Error::new(ErrorKind::Exhausted, text)
+    })?;
+    answer.transpose()
 }
 
 /// What this program is called.

@@ -35,11 +35,11 @@ pub(crate) fn plan(catalog: &Catalog, declares: Declares) -> Topology {
     }
     let is_own =
         |service: &str| catalog.services.get(service).is_some_and(|service| service.selected);
-    let declared = |service: &str| declares == Declares::Linked || is_own(service);
+    let wanted = |service: &str| declares == Declares::Linked || is_own(service);
     let listeners = catalog
         .listeners
         .iter()
-        .filter(|listener| declared(&listener.service))
+        .filter(|listener| wanted(&listener.service))
         .filter_map(|listener| queue(catalog, listener))
         // One of this process alone is declared by its consumer.
         .filter(|queue| queue.kind != QueueKind::Broadcast);

@@ -41,6 +41,10 @@ impl State {
             }
         }
         self.forget_unserved(&consumer.key, effects);
+        let is_own = matches!(consumer.key, Key::Own(..));
+        if is_own && self.line(&consumer.key).is_some_and(|line| line.consumers() == 0) {
+            self.delete(&consumer.key);
+        }
         self.dispatch(&consumer.key, effects);
         self.disconnect_if_done(consumer.connection, effects);
         // Its sink is somebody else's, and may do anything when it is dropped.
