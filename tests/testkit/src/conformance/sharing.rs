@@ -15,6 +15,7 @@ pub(super) const CASES: &[Case] = cases![
     consumers_of_one_queue_compete,
     a_broadcast_reaches_each_connection,
     a_broadcast_is_gone_with_its_connection,
+    a_broadcast_is_gone_with_its_last_consumer,
     the_order_is_that_of_each_publisher,
     a_prefetch_is_never_exceeded,
     a_full_consumer_leaves_messages_to_others,
@@ -60,6 +61,15 @@ fn a_broadcast_is_gone_with_its_connection(bench: &Bench) {
     let held = consumer.next();
     bench.lose(other);
     drop((held, consumer));
+    bench.until("the queue to be gone", || (!link.publish(message("a", "b"))).then_some(()));
+}
+
+fn a_broadcast_is_gone_with_its_last_consumer(bench: &Bench) {
+    let link = bench.connect();
+    let own = Queue::broadcast("own", bindings(&["#"]));
+    let mut consumer = link.consume(&own, 9);
+    assert!(link.publish(message("a", "a")));
+    consumer.end();
     bench.until("the queue to be gone", || (!link.publish(message("a", "b"))).then_some(()));
 }
 
