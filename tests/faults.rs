@@ -74,9 +74,6 @@ fn nothing_is_lost_while_processes_the_broker_and_connections_die() {
     let share = orders.lines().len() / (faults.len() + 1);
     let (mut kills, mut cuts) = (0, 0);
     for (index, lines) in orders.lines().chunks(share.max(1)).enumerate() {
-        for line in lines {
-            order.write_line(line).expect("the order service reads on");
-        }
         match faults.get(index) {
             Some(Fault::KillConsumer) => {
                 fleet.kill_one(&mut random);
@@ -95,7 +92,11 @@ fn nothing_is_lost_while_processes_the_broker_and_connections_die() {
             }
             None => {}
         }
-        fleet.revive();
+        for line in lines {
+            order.write_line(line).expect("the order service reads on");
+        }
+        // Else the next fault would hit who is still down, and show nothing.
+        fleet.wait_for_work();
     }
     order.close_stdin();
     let ended = order.wait_within(Duration::from_secs(120)).expect("the order service ends");
@@ -104,7 +105,7 @@ fn nothing_is_lost_while_processes_the_broker_and_connections_die() {
     fleet.settle(&vhost, SETTLING);
     let tally = Tally::of(&fleet, &vhost);
     println!("{tally}\n  killed {kills} processes, cut {cuts} connections");
-    tally.assert_exact(&orders, &poison);
+    tally.assert_exact(&orders, &poison, &vhost);
     fleet.stop();
     // Else the run was too tame to show anything.
     assert!(kills >= 30 && cuts >= 20, "{kills} processes killed, {cuts} connections cut");
@@ -140,6 +141,6 @@ fn nothing_is_lost_when_the_leader_of_a_cluster_dies() {
     fleet.settle(&vhost, SETTLING);
     let tally = Tally::of(&fleet, &vhost);
     println!("{tally}");
-    tally.assert_exact(&orders, &Poison::none());
+    tally.assert_exact(&orders, &Poison::none(), &vhost);
     fleet.stop();
 }

@@ -2,7 +2,8 @@
 //!
 //! With `SHOP_DRILL=PATH` every handled delivery is a line of that file: the listener, the id of the
 //! message, and which attempt it was. A line is one write, so it is there although the process is
-//! killed right after. A message with the header `drill: abort` ends the process that handles it.
+//! killed right after. What the bus warns of goes to standard error, and a message with the header
+//! `drill: abort` ends the process that handles it.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -20,6 +21,11 @@ impl Drill {
     /// If the file cannot be opened.
     pub fn from_env() -> std::io::Result<Option<Self>> {
         let Some(path) = std::env::var_os("SHOP_DRILL") else { return Ok(None) };
+        // What the bus warns of is a part of the drill.
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_writer(std::io::stderr)
+            .init();
         let file = File::options().create(true).append(true).open(path)?;
         Ok(Some(Self(file)))
     }

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use autobus_testkit::process::command;
-use autobus_testkit::{Process, Vhost, poll_until, try_poll_until};
+use autobus_testkit::{Process, Vhost, try_poll_until};
+
+/// How long a consumer may take before it handles something.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,20 +82,47 @@ impl Fleet {
         Process::spawn(role.service(), command).expect("the shop starts")
     }
 
+    /// Waits until something was handled since it was asked for, by whomever.
+    pub(crate) fn wait_for_work(&mut self) {
+        let before = self.length();
+        let worked = try_poll_until("work after a fault", PATIENCE, || {
+            self.revive();
+            Ok((self.length() > before).then_some(()))
+        });
+        if let Err(error) = worked {
+            panic!("{error}{}", self.tails());
+        }
+    }
+
+    /// How long the journals are.
+    fn length(&self) -> u64 {
+        self.consumers.iter().map(|consumer| length(&consumer.journal)).sum()
+    }
+
     /// Kills one that has handled something since it started.
     pub(crate) fn kill_one(&mut self, random: &mut fastrand::Rng) {
         self.revive();
         let chosen = random.usize(..self.consumers.len());
-        let number = poll_until("a consumer that handles something", || {
+        let number = try_poll_until("a consumer that handles something", PATIENCE, || {
             let is_busy = |number: &usize| {
                 let consumer = &self.consumers[*number];
                 consumer.process.status().is_none() && length(&consumer.journal) > consumer.before
             };
             let count = self.consumers.len();
-            (0..count).map(|step| (chosen + step) % count).find(is_busy)
+            Ok((0..count).map(|step| (chosen + step) % count).find(is_busy))
         });
+        let number = number.unwrap_or_else(|error| panic!("{error}{}", self.tails()));
         self.consumers[number].process.kill();
         self.consumers[number].process.wait();
+    }
+
+    /// The last that each consumer said.
+    fn tails(&self) -> String {
+        let tail = |consumer: &Consumer| {
+            let status = consumer.process.status();
+            format!("\n{:?} {status:?}:\n{}", consumer.role, consumer.process.tail())
+        };
+        self.consumers.iter().map(tail).collect()
     }
 
     /// Starts those again that are dead.
@@ -127,7 +157,7 @@ impl Fleet {
                     format!("{}: {ready} ready, {unacked} unacknowledged", queue.name)
                 })
                 .collect();
-            panic!("{error}; {}", left.join("; "));
+            panic!("{error}; {}{}", left.join("; "), self.tails());
         }
     }
 

@@ -41,14 +41,18 @@ impl Poison {
         }
         fleet.revive();
         let good = r#"{"id":0,"account":"nobody","currency":"EUR","lines":[]}"#;
-        let send = |body: &str, properties: serde_json::Value| {
+        let send = |id: &str, content_type: &str, headers: serde_json::Value, body: &str| {
+            let properties = json!({
+                "delivery_mode": 2,
+                "message_id": id,
+                "content_type": content_type,
+                "headers": headers,
+            });
             vhost.publish_with("order", "order.v2.submit", body, &properties);
         };
-        send(r#"{"id":"#, json!({"delivery_mode": 2, "content_type": "application/json"}));
-        send("<order/>", json!({"delivery_mode": 2, "content_type": "text/xml"}));
-        let headers = json!({"drill": "abort"});
-        let json = "application/json";
-        send(good, json!({"delivery_mode": 2, "content_type": json, "headers": headers}));
+        send("no order", "application/json", json!({}), r#"{"id":"#);
+        send("no JSON", "text/xml", json!({}), "<order/>");
+        send("a killer", "application/json", json!({"drill": "abort"}), good);
         let dead = [
             ("billing_order", 3),
             ("logistic.warehouse.ship", 3),
@@ -79,7 +83,7 @@ impl Tally {
         for line in fleet.journals() {
             let mut words = line.split(' ');
             let (Some(listener), Some(id), Some(attempt)) =
-                (words.next(), words.next(), words.next())
+                (words.next(), words.next(), words.next_back())
             else {
                 panic!("a journal says `{line}`");
             };
@@ -104,7 +108,7 @@ impl Tally {
         let graves = queues.filter_map(|queue| queue.name.strip_suffix(".dead").map(str::to_owned));
         let dead = graves.filter_map(|queue| {
             let depth = vhost.depth(&format!("{queue}.dead"))?;
-            let messages = usize::try_from(depth.messages).expect("few are dead");
+            let messages = usize::try_from(depth.ready).expect("few are dead");
             (messages > 0).then_some((queue, messages))
         });
         Self {
@@ -124,8 +128,15 @@ impl Tally {
         counts.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
     }
 
+    /// What is dead, and why.
+    fn letters(&self, vhost: &Vhost) -> String {
+        let of = |queue: &String| vhost.get(&format!("{queue}.dead"), 100);
+        let letters = self.dead.keys().flat_map(of);
+        letters.map(|letter| format!("  {} {}\n", letter.properties, letter.body)).collect()
+    }
+
     /// Everything was handled by everybody, the ledger is exact, and only the poison is dead.
-    pub(crate) fn assert_exact(&self, orders: &Orders, poison: &Poison) {
+    pub(crate) fn assert_exact(&self, orders: &Orders, poison: &Poison, vhost: &Vhost) {
         for (service, listeners) in SERVICES {
             let extra = if service == "audit" { poison.audited } else { 0 };
             assert_eq!(self.handled(listeners).0, orders.len() + extra, "handled by {service}");
@@ -134,7 +145,7 @@ impl Tally {
         assert_eq!(&self.balances, orders.balances(), "balances");
         let dead: BTreeMap<&str, usize> =
             self.dead.iter().map(|(queue, count)| (queue.as_str(), *count)).collect();
-        assert_eq!(dead, poison.dead, "dead letters");
+        assert!(dead == poison.dead, "dead letters: {dead:?}\n{}", self.letters(vhost));
     }
 }
 

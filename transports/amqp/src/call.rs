@@ -18,7 +18,6 @@ use tokio::time::Instant;
 
 use crate::connection::{Link, Open};
 use crate::error::{self, code, short};
-use crate::gauge::Busy;
 use crate::window::{Address, Fate, Publishable, Window};
 use crate::wire::{self, Outcome, Site};
 
@@ -32,7 +31,6 @@ pub(crate) struct Call {
     pub(crate) message: Envelope,
     pub(crate) deadline: Instant,
     pub(crate) done: Resolver<Envelope, CallError>,
-    pub(crate) busy: Busy,
 }
 
 /// What is published of a call.
@@ -55,7 +53,6 @@ struct Waiting {
     /// The broker has it in a queue.
     confirmed: bool,
     done: Resolver<Envelope, CallError>,
-    _busy: Busy,
 }
 
 /// The calls that were sent.
@@ -72,7 +69,7 @@ struct Calls {
 
 impl Calls {
     fn send(&mut self, window: &mut Window<Request>, call: Call) {
-        let Call { command, message, deadline, done, busy } = call;
+        let Call { command, message, deadline, done } = call;
         let now = Instant::now();
         if deadline <= now {
             return done.resolve(Err(CallError::Unsent(
@@ -92,10 +89,8 @@ impl Calls {
         window.send(Rc::new(Request { token, message }), address, properties);
         self.deadlines.insert((deadline, token));
         self.order.push_back((now, token));
-        self.waiting.insert(
-            token,
-            Waiting { command, deadline, sent: now, confirmed: false, done, _busy: busy },
-        );
+        self.waiting
+            .insert(token, Waiting { command, deadline, sent: now, confirmed: false, done });
     }
 
     fn confirmed(&mut self, token: u64, fate: Fate) {
@@ -107,7 +102,7 @@ impl Calls {
             }
             Fate::Returned => self.resolve(token, Err(CallError::Unserved)),
             Fate::Refused => {
-                self.resolve(token, Err(CallError::Unsent("the broker refused it".to_owned())))
+                self.resolve(token, Err(CallError::Unsent("the broker refused it".to_owned())));
             }
         }
     }

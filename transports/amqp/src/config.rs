@@ -230,9 +230,10 @@ impl fmt::Display for AmqpConfig {
         let (host, port) =
             self.hosts.first().map_or(("", 0), |(host, port)| (host.as_str(), *port));
         let vhost = self.vhost.replace('%', "%25").replace('/', "%2f");
-        match host.contains(':') {
-            true => write!(f, "{scheme}://{}@[{host}]:{port}/{vhost}", self.user),
-            false => write!(f, "{scheme}://{}@{host}:{port}/{vhost}", self.user),
+        if host.contains(':') {
+            write!(f, "{scheme}://{}@[{host}]:{port}/{vhost}", self.user)
+        } else {
+            write!(f, "{scheme}://{}@{host}:{port}/{vhost}", self.user)
         }
     }
 }

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::config::QueueType;
 use crate::connection::{Link, Open};
 use crate::error::{self, short};
-use crate::gauge::Gauge;
+use crate::gauge::{Busy, Gauge};
 use crate::publish::Publisher;
 use crate::retry::{self, Rung};
 use crate::settle::{Load, Order, Settler, nothing};
@@ -114,16 +114,14 @@ pub(crate) struct Task {
     /// Who waits until it consumes.
     ready: Option<oneshot::Sender<Result<(), Error>>>,
     channels: u64,
-    ending: Ending,
+    /// It takes no more, and goes once everything is settled.
+    ending: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    No,
-    /// It takes no more, and goes once everything is settled.
-    Drains,
-    /// It takes no more, and goes with the connection.
-    Stops,
+/// A message that is with the bus.
+struct Held {
+    message: Arc<Envelope>,
+    _busy: Busy,
 }
 
 /// One channel of a consumer.
@@ -131,7 +129,9 @@ struct Session {
     channel: Channel,
     settler: Arc<Settler>,
     number: u64,
-    unsettled: Unsettled<Arc<Envelope>>,
+    unsettled: Unsettled<Held>,
+    /// Settled, and the broker does not know yet.
+    untold: Vec<Busy>,
     linger: Option<Instant>,
     batch: usize,
 }
@@ -157,7 +157,7 @@ impl Task {
             sender: sender.clone(),
             ready: Some(ready),
             channels: 0,
-            ending: Ending::No,
+            ending: false,
         };
         (task, sender)
     }
@@ -165,7 +165,7 @@ impl Task {
     pub(crate) async fn run(mut self) {
         let mut link = self.shared.link.clone();
         let mut failures = 0_u32;
-        while self.ending == Ending::No {
+        while !self.ending {
             let open = tokio::select! {
                 open = link.open() => open,
                 () = self.ended() => return,
@@ -201,7 +201,7 @@ impl Task {
     /// Waits until nobody wants it; without a channel, all other orders are void.
     async fn ended(&mut self) {
         while let Some(order) = self.orders.recv().await {
-            if let Order::End | Order::Stop = order {
+            if let Order::End = order {
                 return;
             }
         }
@@ -214,14 +214,14 @@ impl Task {
         channel.basic_qos(self.prefetch, BasicQosOptions::default()).await.map_err(lost)?;
         let name = self.source.name();
         let options = BasicConsumeOptions::default();
-        let consumed = channel.basic_consume(
+        let accepted = channel.basic_consume(
             short("the name of a queue", &name)?,
             ShortString::default(),
             options,
             FieldTable::default(),
         );
         let refused = |error| Refused::new(&format!("the queue `{name}`"), error);
-        let mut consumer = consumed.await.map_err(refused)?;
+        let mut consumer = accepted.await.map_err(refused)?;
         if let Some(ready) = self.ready.take() {
             // Whoever asked may be gone; the end of the subscription tells.
             let _ = ready.send(Ok(()));
@@ -238,6 +238,7 @@ impl Task {
             settler: Arc::new(settler),
             number: self.channels,
             unsettled: Unsettled::new(),
+            untold: Vec::new(),
             linger: None,
             batch: usize::from(self.prefetch / 4).clamp(1, 256),
         };
@@ -254,7 +255,7 @@ impl Task {
         let mut orders = Vec::new();
         let mut over = false;
         loop {
-            if self.ending == Ending::Drains && session.unsettled.is_idle() {
+            if self.ending && session.unsettled.is_idle() {
                 session.flush(Flush::All).await.map_err(Refused::Lost)?;
                 // It is the last that is done with the channel.
                 let _ = session.channel.close(200, ShortString::default()).await;
@@ -276,7 +277,7 @@ impl Task {
                             Some(Ok(delivery)) => self.deliver(session, delivery),
                             Some(Err(error)) => return Err(Refused::Lost(error)),
                             // All that it had is here; the rest is settling it.
-                            None if self.ending != Ending::No => {
+                            None if self.ending => {
                                 over = true;
                                 break;
                             }
@@ -290,8 +291,8 @@ impl Task {
                 }
                 () = at(linger) => session.flush(Flush::All).await.map_err(Refused::Lost)?,
                 () = link.lost(open) => {
-                    let gone = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
-                    return Err(Refused::Lost(gone.into()));
+                    let aborted = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
+                    return Err(Refused::Lost(aborted.into()));
                 }
             }
         }
@@ -312,14 +313,12 @@ impl Task {
         order: Order,
     ) -> lapin::Result<()> {
         match order {
-            Order::End | Order::Stop if self.ending == Ending::No => {
-                self.ending =
-                    if matches!(order, Order::End) { Ending::Drains } else { Ending::Stops };
+            Order::End if !self.ending => {
+                self.ending = true;
                 // Nothing arrives any more once this is confirmed.
                 session.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
             }
             Order::End => {}
-            Order::Stop => self.ending = Ending::Stops,
             // Of an earlier channel: the broker delivers it again.
             Order::Settle { channel, .. }
             | Order::Moved { channel, .. }
@@ -327,12 +326,12 @@ impl Task {
                 if channel != session.number => {}
             Order::Moved { tag, busy, .. } => {
                 session.unsettled.finish(tag);
-                drop(busy);
+                session.untold.push(busy);
             }
             Order::Carry { tag, load, .. } => session.settler.carry(tag, load),
             Order::Settle { tag, how, busy, .. } => {
                 self.settle(session, tag, how).await?;
-                drop(busy);
+                session.untold.push(busy);
             }
         }
         Ok(())
@@ -343,7 +342,7 @@ impl Task {
             session.unsettled.finish(tag);
             return Ok(());
         }
-        let Some(message) = session.unsettled.take(tag) else { return Ok(()) };
+        let Some(Held { message, .. }) = session.unsettled.take(tag) else { return Ok(()) };
         if let Source::Command(_) = self.source {
             // It may have run, and a call never runs twice.
             session.settler.answer(tag, nothing(), Outcome::Interrupted);
@@ -372,13 +371,13 @@ impl Task {
         match how {
             Settlement::Retry { after, attempt } => {
                 let (place, rest) = rung(queue, after);
-                self.go(session, tag, message, place, Stamp { attempt, rest, ..stamp });
+                session.carry(tag, message, place, Stamp { attempt, rest, ..stamp });
             }
             Settlement::Dead { reason, attempts } => {
                 self.bury(session, tag, message, reason, attempts);
             }
             // At the end of the queue: in front, it would come as one that was lost.
-            _ => self.go(session, tag, message, Place::Main(queue.clone()), stamp),
+            _ => session.carry(tag, message, Place::Main(queue.clone()), stamp),
         }
         Ok(())
     }
@@ -387,7 +386,8 @@ impl Task {
         let (tag, redelivered) = (delivery.delivery_tag, delivery.redelivered);
         let Received { message, fault, rest, caller, .. } = wire::read(delivery, &self.site);
         let message = Arc::new(message);
-        session.unsettled.deliver(tag, message.clone());
+        let busy = self.shared.gauge.busy();
+        session.unsettled.deliver(tag, Held { message: message.clone(), _busy: busy });
         if let Source::Command(_) = self.source {
             if let Some(caller) = caller {
                 session.settler.expect(tag, caller);
@@ -398,7 +398,7 @@ impl Task {
                 session.settler.answer(tag, nothing(), Outcome::Interrupted);
                 return;
             }
-            if self.ending != Ending::No {
+            if self.ending {
                 session.unsettled.take(tag);
                 session.settler.pass_on(tag, &self.source.name(), message);
                 return;
@@ -415,13 +415,13 @@ impl Task {
             } else if !rest.is_zero() {
                 let (place, rest) = rung(queue, rest);
                 Some((place, Stamp { rest, ..stamp }))
-            } else if self.ending != Ending::No {
+            } else if self.ending {
                 Some((Place::Main(queue.clone()), stamp))
             } else {
                 None
             };
             if let Some((place, stamp)) = place {
-                self.go(session, tag, message, place, stamp);
+                session.carry(tag, message, place, stamp);
                 return;
             }
         }
@@ -443,31 +443,25 @@ impl Task {
             rest: Duration::ZERO,
             death: Some((reason, SystemTime::now())),
         };
-        self.go(session, tag, message, Place::Dead(queue.name.clone()), stamp);
-    }
-
-    /// Puts a copy into another queue; the message itself is settled once that is confirmed.
-    fn go(
-        &self,
-        session: &mut Session,
-        tag: u64,
-        message: Arc<Envelope>,
-        place: Place,
-        stamp: Stamp,
-    ) {
-        // From here on nobody else settles it.
-        session.unsettled.take(tag);
-        session.settler.carry(tag, Load { message, stamp, place });
+        session.carry(tag, message, Place::Dead(queue.name.clone()), stamp);
     }
 }
 
 impl Session {
+    /// Puts a copy into another queue; the message itself is settled once that is confirmed.
+    fn carry(&mut self, tag: u64, message: Arc<Envelope>, place: Place, stamp: Stamp) {
+        // From here on nobody else settles it.
+        self.unsettled.take(tag);
+        self.settler.carry(tag, Load { message, stamp, place });
+    }
+
     /// Tells the broker what is worth telling now.
-    async fn acknowledge(&mut self, ending: Ending) -> lapin::Result<()> {
+    async fn acknowledge(&mut self, ending: bool) -> lapin::Result<()> {
         if self.unsettled.done() == 0 {
+            self.untold.clear();
             return Ok(());
         }
-        if self.unsettled.is_idle() || ending != Ending::No {
+        if self.unsettled.is_idle() || ending {
             return self.flush(Flush::All).await;
         }
         if self.unsettled.done() >= self.batch {
@@ -480,9 +474,6 @@ impl Session {
     }
 
     async fn flush(&mut self, how: Flush) -> lapin::Result<()> {
-        if how == Flush::All || self.unsettled.done() == 0 {
-            self.linger = None;
-        }
         for ack in self.unsettled.flush(how) {
             let (tag, multiple) = match ack {
                 Ack::UpTo(tag) => (tag, true),
@@ -490,6 +481,7 @@ impl Session {
             };
             self.channel.basic_ack(tag, BasicAckOptions { multiple }).await?;
         }
+        self.untold.truncate(self.unsettled.done());
         if self.unsettled.done() == 0 {
             self.linger = None;
         }

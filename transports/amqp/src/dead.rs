@@ -1,6 +1,8 @@
 //! The dead letters of a queue, looked at without being taken: each is got and none acknowledged, and
 //! closing the channel puts all back where they were.
 
+use std::sync::Arc;
+
 use autobus_core::transport::{Confirm, Dead, Queue, QueueKind, Resolver};
 use autobus_core::{Error, ErrorKind};
 use lapin::Channel;
@@ -10,7 +12,7 @@ use lapin::types::{FieldTable, ShortString};
 
 use crate::connection::{Link, Open};
 use crate::error::{self, code, failed, short};
-use crate::publish::{Carried, Done, Publisher, To};
+use crate::publish::{Done, Publisher, To};
 use crate::retry;
 use crate::topology::Place;
 use crate::wire::{self, Site, Stamp};
@@ -140,7 +142,7 @@ impl Graves {
         let (resolver, there) = Resolver::<Confirm>::pair();
         let stamp = Stamp { attempt: 1, lost: 0, rest: std::time::Duration::ZERO, death: None };
         let to = To::Place(Place::Main(queue.clone()));
-        self.publisher.send(Carried::Owned(letter.message), Some(stamp), to, Done::User(resolver));
+        self.publisher.send(Arc::new(letter.message), Some(stamp), to, Done::User(resolver));
         there.await.map(drop)
     }
 

@@ -29,29 +29,12 @@ const MOST_REFUSALS: u32 = 20;
 
 /// A message to publish.
 pub(crate) struct Outgoing {
-    pub(crate) message: Carried,
+    pub(crate) message: Arc<Envelope>,
     /// What it has other than the message.
     pub(crate) stamp: Option<Stamp>,
     pub(crate) to: To,
     pub(crate) done: Done,
     pub(crate) busy: Busy,
-}
-
-/// A message, owned or shared with who settles it.
-pub(crate) enum Carried {
-    Owned(Envelope),
-    Shared(Arc<Envelope>),
-}
-
-impl std::ops::Deref for Carried {
-    type Target = Envelope;
-
-    fn deref(&self) -> &Envelope {
-        match self {
-            Self::Owned(message) => message,
-            Self::Shared(message) => message,
-        }
-    }
 }
 
 /// Where a message goes.
@@ -104,7 +87,7 @@ impl Publisher {
         &self.gauge
     }
 
-    pub(crate) fn send(&self, message: Carried, stamp: Option<Stamp>, to: To, done: Done) {
+    pub(crate) fn send(&self, message: Arc<Envelope>, stamp: Option<Stamp>, to: To, done: Done) {
         let busy = self.gauge.busy();
         // After the end of the publisher, whoever waits is told by the drop.
         let _ = self.queue.send(Outgoing { message, stamp, to, done, busy });
@@ -219,10 +202,10 @@ impl Run {
 
     /// How many more may be sent now.
     fn room(&self, window: &Window<Outgoing>) -> usize {
-        match self.careful {
-            0 if window.bytes() < WINDOW_BYTES => WINDOW.saturating_sub(window.len()),
-            0 => usize::from(window.is_empty()),
-            _ => usize::from(window.is_empty()),
+        if self.careful == 0 && window.bytes() < WINDOW_BYTES {
+            WINDOW.saturating_sub(window.len())
+        } else {
+            usize::from(window.is_empty())
         }
     }
 

@@ -10,7 +10,7 @@ use lapin::types::ShortString;
 use tokio::sync::mpsc;
 
 use crate::gauge::{Busy, Gauge};
-use crate::publish::{Carried, Done, Publisher, To};
+use crate::publish::{Done, Publisher, To};
 use crate::topology::Place;
 use crate::wire::{Caller, Outcome, Stamp};
 
@@ -34,10 +34,8 @@ pub(crate) enum Order {
         tag: u64,
         load: Load,
     },
-    /// The subscription ended: take no more, and settle what was taken.
+    /// The subscription ended, or the transport closes: take no more, and settle what was taken.
     End,
-    /// The transport closes: take no more, and settle what is settled.
-    Stop,
 }
 
 /// What is moved to another queue.
@@ -77,7 +75,7 @@ impl Settler {
     }
 
     /// Publishes an answer; once it is out, the call is done.
-    pub(crate) fn answer(&self, tag: u64, message: Carried, outcome: Outcome) {
+    pub(crate) fn answer(&self, tag: u64, message: Arc<Envelope>, outcome: Outcome) {
         let caller = self.callers.lock().unwrap_or_else(PoisonError::into_inner).remove(&tag);
         let (channel, orders, busy) = (self.channel, self.orders.clone(), self.gauge.busy());
         let moved = Order::Moved { channel, tag, busy };
@@ -97,7 +95,8 @@ impl Settler {
     pub(crate) fn pass_on(self: &Arc<Self>, tag: u64, queue: &str, message: Arc<Envelope>) {
         let caller = self.callers.lock().unwrap_or_else(PoisonError::into_inner).get(&tag).cloned();
         let (Some(caller), Ok(queue)) = (caller, ShortString::try_new(queue)) else {
-            return self.answer(tag, nothing(), Outcome::Unserved);
+            self.answer(tag, nothing(), Outcome::Unserved);
+            return;
         };
         let (settler, busy) = (self.clone(), self.gauge.busy());
         let done = Done::Own(Box::new(move |result| match result {
@@ -106,7 +105,7 @@ impl Settler {
             }
             _ => settler.answer(tag, nothing(), Outcome::Unserved),
         }));
-        self.publisher.send(Carried::Shared(message), None, To::Command(queue, caller), done);
+        self.publisher.send(message, None, To::Command(queue, caller), done);
     }
 
     /// Publishes a copy into another queue, whose arrival settles the message.
@@ -125,7 +124,7 @@ impl Settler {
                 let _ = orders.send(Order::Carry { channel, tag, load });
             });
         }));
-        self.publisher.send(Carried::Shared(message), Some(stamp), To::Place(to), done);
+        self.publisher.send(message, Some(stamp), To::Place(to), done);
     }
 
     fn order(&self, order: Order) {
@@ -138,7 +137,7 @@ impl Settle for Settler {
     fn settle(&self, tag: u64, how: Settlement) {
         match how {
             Settlement::Reply(message) => {
-                self.answer(tag, Carried::Owned(*message), Outcome::Answered)
+                self.answer(tag, Arc::from(message), Outcome::Answered);
             }
             how => {
                 let busy = self.gauge.busy();
@@ -155,6 +154,6 @@ impl fmt::Debug for Settler {
 }
 
 /// An empty message, for an answer that is none.
-pub(crate) fn nothing() -> Carried {
-    Carried::Owned(Envelope::new("", "", Vec::new()))
+pub(crate) fn nothing() -> Arc<Envelope> {
+    Arc::new(Envelope::new("", "", Vec::new()))
 }

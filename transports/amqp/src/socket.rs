@@ -71,7 +71,7 @@ async fn encrypt(stream: TcpStream, host: &str) -> io::Result<Socket> {
     use tokio_rustls::rustls::pki_types::ServerName;
     use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-    let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     // A certificate of the system that cannot be read is one that is not trusted.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -205,6 +205,7 @@ impl Reactor for Kit {
         self.0.interval(duration)
     }
 
+    #[allow(clippy::manual_async_fn, reason = "the future must not borrow the kit")]
     fn tcp_connect_addr(
         &self,
         address: SocketAddr,

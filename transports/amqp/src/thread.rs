@@ -48,7 +48,7 @@ pub(crate) struct Start {
     pub(crate) calls: mpsc::UnboundedReceiver<Call>,
     pub(crate) outgoing: mpsc::UnboundedReceiver<Outgoing>,
     pub(crate) publisher: Publisher,
-    /// Calls and settlements.
+    /// What is with the bus, or being settled.
     pub(crate) gauge: Gauge,
     pub(crate) health: Arc<Health>,
     pub(crate) connected: std_mpsc::SyncSender<Result<()>>,
@@ -274,7 +274,7 @@ impl Main {
     ) -> Result<()> {
         for orders in self.orders.take() {
             // A consumer that is gone has ended.
-            let _ = orders.send(Order::Stop);
+            let _ = orders.send(Order::End);
         }
         let idle = async {
             // Settling publishes, and what is published settles.
@@ -285,9 +285,9 @@ impl Main {
         };
         let deadline = tokio::time::Instant::from_std(deadline);
         let result = tokio::time::timeout_at(deadline, idle).await.map_err(|_| {
-            let (published, settled) = (publisher.gauge().count(), gauge.count());
+            let (messages, deliveries) = (publisher.gauge().count(), gauge.count());
             let message = format!(
-                "closed with {published} messages unconfirmed, and {settled} calls and settlements undone"
+                "closed with {messages} messages unconfirmed, and {deliveries} deliveries unsettled"
             );
             Error::of_kind(ErrorKind::Timeout, message)
         });

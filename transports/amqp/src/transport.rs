@@ -20,7 +20,7 @@ use crate::dead::Verdict;
 use crate::error;
 use crate::gauge::Gauge;
 use crate::health::Health;
-use crate::publish::{Carried, Done, Publisher, To};
+use crate::publish::{Done, Publisher, To};
 use crate::thread::{Request, Start};
 use crate::topology::Place;
 use crate::wire::Limits;
@@ -33,7 +33,6 @@ pub struct AmqpTransport {
     requests: mpsc::UnboundedSender<Request>,
     calls: mpsc::UnboundedSender<Call>,
     publisher: Publisher,
-    gauge: Gauge,
     health: Arc<Health>,
     closed: AtomicBool,
     limits: Limits,
@@ -81,7 +80,6 @@ impl AmqpTransport {
             requests,
             calls,
             publisher,
-            gauge,
             health,
             closed: AtomicBool::new(false),
             limits: Limits { body: options.body_limit },
@@ -107,7 +105,7 @@ impl AmqpTransport {
             return done.resolve(Err(error::closed()));
         }
         match self.limits.check(&message) {
-            Ok(()) => self.publisher.send(Carried::Owned(message), None, to, Done::User(done)),
+            Ok(()) => self.publisher.send(Arc::new(message), None, to, Done::User(done)),
             Err(error) => done.resolve(Err(error)),
         }
     }
@@ -172,8 +170,7 @@ impl Transport for AmqpTransport {
         let now = tokio::time::Instant::now();
         let year = Duration::from_secs(365 * 24 * 3600);
         let deadline = now + timeout.min(year);
-        let call =
-            Call { command: command.to_owned(), message, deadline, done, busy: self.gauge.busy() };
+        let call = Call { command: command.to_owned(), message, deadline, done };
         // After the end of the thread, whoever waits is told by the drop.
         let _ = self.calls.send(call);
     }
@@ -207,12 +204,10 @@ impl Transport for AmqpTransport {
             return done.resolve(Ok(()));
         }
         // A thread that has ended has closed.
-        if let Err(mpsc::error::SendError(request)) =
+        if let Err(mpsc::error::SendError(Request::Close(_, done))) =
             self.requests.send(Request::Close(deadline, done))
         {
-            if let Request::Close(_, done) = request {
-                done.resolve(Ok(()));
-            }
+            done.resolve(Ok(()));
         }
     }
 }

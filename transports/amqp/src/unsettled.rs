@@ -153,7 +153,9 @@ mod tests {
     #[test]
     fn what_is_done_in_order_is_one_acknowledgement() {
         let mut unsettled = delivered(3);
-        [1, 2, 3].into_iter().for_each(|tag| unsettled.finish(tag));
+        for tag in [1, 2, 3] {
+            unsettled.finish(tag);
+        }
         assert!(unsettled.is_idle());
         assert_eq!(unsettled.flush(Flush::InOrder), [Ack::UpTo(3)]);
         assert_eq!((unsettled.done(), unsettled.flush(Flush::All)), (0, vec![]));
@@ -162,7 +164,9 @@ mod tests {
     #[test]
     fn nothing_is_acknowledged_before_it_is_done() {
         let mut unsettled = delivered(4);
-        [2, 4].into_iter().for_each(|tag| unsettled.finish(tag));
+        for tag in [2, 4] {
+            unsettled.finish(tag);
+        }
         assert_eq!(unsettled.flush(Flush::InOrder), []);
         assert_eq!(unsettled.flush(Flush::All), [Ack::One(2), Ack::One(4)]);
         unsettled.finish(1);
@@ -186,7 +190,9 @@ mod tests {
     #[test]
     fn settling_twice_or_out_of_range_changes_nothing() {
         let mut unsettled = delivered(2);
-        [0, 3, 1, 1].into_iter().for_each(|tag| unsettled.finish(tag));
+        for tag in [0, 3, 1, 1] {
+            unsettled.finish(tag);
+        }
         assert_eq!((unsettled.done(), unsettled.is_idle()), (1, false));
         assert_eq!(unsettled.flush(Flush::All), [Ack::UpTo(1)]);
         unsettled.finish(1);
@@ -205,11 +211,12 @@ mod tests {
                 match random.u8(0..4) {
                     0 => {
                         unsettled.deliver(next, ());
-                        (done.push(false), told.push(false));
+                        done.push(false);
+                        told.push(false);
                         next += 1;
                     }
                     1 | 2 => {
-                        let tag = random.u64(0..next + 1);
+                        let tag = random.u64(0..=next);
                         unsettled.finish(tag);
                         if let Some(done) = done.get_mut(usize::try_from(tag).unwrap()) {
                             *done = tag > 0;

@@ -1,5 +1,6 @@
 //! AMQP messages as envelopes. What comes from a broker may be anything: nothing of it is trusted.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, SystemTime};
 
 use autobus_core::transport::{Dead, Envelope};
@@ -72,16 +73,23 @@ impl Outcome {
     }
 }
 
-/// Reads a message.
+/// Reads a message; one without an id gets one, which its copies keep.
 pub(crate) fn read(delivery: Delivery, site: &Site) -> Received {
+    read_named(delivery, site, |_| format!("{:032x}", fastrand::u128(..)))
+}
+
+fn read_named(delivery: Delivery, site: &Site, id: impl FnOnce(&Envelope) -> String) -> Received {
     let Delivery { exchange, routing_key, properties, data, .. } = delivery;
     let bytes = data.len();
     let by_name = exchange.as_str().is_empty();
     let mut message = Envelope::new(String::from(exchange), String::from(routing_key), data);
     if by_name && let Some(key) = message.key.strip_prefix(site.prefix) {
-        message.key = key.to_owned();
+        message.key = String::from(key);
     }
     let mut received = attributes(message, &properties, by_name);
+    if received.message.id.is_empty() {
+        received.message.id = id(&received.message);
+    }
     if bytes > site.body_limit {
         let limit = site.body_limit;
         let text = format!("body of {bytes} bytes is over the limit of {limit} bytes");
@@ -90,9 +98,15 @@ pub(crate) fn read(delivery: Delivery, site: &Site) -> Received {
     received
 }
 
-/// Reads a dead letter.
+/// Reads a dead letter. One that somebody else put there, without an id, has the same each time that
+/// it is looked at.
 pub(crate) fn dead(delivery: Delivery, site: &Site) -> Dead {
-    let Received { message, death, .. } = read(delivery, site);
+    let id = |message: &Envelope| {
+        let mut hasher = DefaultHasher::new();
+        (&message.key, &message.body).hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    };
+    let Received { message, death, .. } = read_named(delivery, site, id);
     let reason = death.reason.as_deref().and_then(Reason::from_name).unwrap_or(Reason::Error);
     let text = death.text.unwrap_or_else(|| "whoever put it here gave no reason".to_owned());
     let time = death.time.or(message.time).unwrap_or(SystemTime::UNIX_EPOCH);

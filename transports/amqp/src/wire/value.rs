@@ -1,5 +1,7 @@
 //! Values of AMQP headers as texts.
 
+use std::fmt::Write as _;
+
 use lapin::types::AMQPValue;
 
 /// Tables and arrays are written this deep.
@@ -63,12 +65,14 @@ fn write(value: &AMQPValue, depth: u8, out: &mut String) {
         AMQPValue::Timestamp(n) => out.push_str(&n.to_string()),
         AMQPValue::Float(n) => out.push_str(&n.to_string()),
         AMQPValue::Double(n) => out.push_str(&n.to_string()),
-        AMQPValue::DecimalValue(n) => out.push_str(&format!("{}e-{}", n.value, n.scale)),
+        AMQPValue::DecimalValue(n) => {
+            let _ = write!(out, "{}e-{}", n.value, n.scale);
+        }
         AMQPValue::ShortString(text) => quote(text.as_str(), out),
         AMQPValue::LongString(text) => quote(&String::from_utf8_lossy(text.as_bytes()), out),
         AMQPValue::ByteArray(bytes) => {
             for byte in bytes.as_slice() {
-                out.push_str(&format!("{byte:02x}"));
+                let _ = write!(out, "{byte:02x}");
             }
         }
         AMQPValue::Void => out.push_str("null"),
@@ -95,5 +99,6 @@ fn write(value: &AMQPValue, depth: u8, out: &mut String) {
 }
 
 fn quote(text: &str, out: &mut String) {
-    out.push_str(&format!("{text:?}"));
+    // Writing to a text cannot fail.
+    let _ = write!(out, "{text:?}");
 }
