@@ -30,6 +30,7 @@
 //! Functions panic with what is wrong and what to do about it, since a test can do no better; where a
 //! test may want to go on, there is a second form that gives an [`Error`].
 
+pub mod conformance;
 pub mod ports;
 pub mod process;
 pub mod proxy;
