@@ -46,6 +46,7 @@ mod gauge;
 mod health;
 mod publish;
 mod retry;
+mod screen;
 mod settle;
 mod socket;
 mod thread;
