@@ -47,6 +47,7 @@ mod health;
 mod publish;
 mod recent;
 mod retry;
+mod screen;
 mod settle;
 mod socket;
 mod thread;
