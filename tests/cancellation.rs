@@ -36,6 +36,8 @@ impl Drop for Local {
 async fn work(ctx: &Context, door: &Door, log: State<Log>) -> u32 {
     let _local = Local(log.clone());
     door.pass().await;
+    // Another await, at which it would be dropped if it were to be.
+    futures_lite::future::yield_now().await;
     log.add(format!("cancelled {}", ctx.cancelled()));
     7
 }
@@ -274,6 +276,38 @@ mod limits {
         assert_eq!(outcome.failure().map(Failure::reason), Some(Reason::Timeout));
         assert_eq!(outcome.attempts(), Some(2));
         assert_eq!(log.all(), ["dropped", "dropped"]);
+    }
+
+    #[derive(Default)]
+    pub(crate) struct Desk;
+
+    #[service]
+    impl Desk {
+        #[listener(Stay::STAY, timeout = "5s", retry = 0)]
+        async fn stay(&mut self, ctx: &Context, door: State<Door>, log: State<Log>) {
+            work(ctx, &door, log).await;
+        }
+
+        #[command]
+        fn glance(&self) {}
+    }
+
+    #[event(exchange = "limits", key = "stay")]
+    pub(crate) struct Stay {}
+
+    #[test]
+    fn a_timeout_drops_also_who_has_the_state_for_itself_and_frees_it() {
+        let Bench { bus, door, log, clock } = bench("limits");
+        let handled = bus.fire(Stay {}).handled();
+        door.wait_for_one();
+        let glance = glance::on(&bus).execute();
+        ping::on(&bus).execute().wait().unwrap();
+        assert!(!glance.is_done());
+        clock.advance(secs(5));
+        assert_eq!(glance.wait(), Ok(()));
+        let outcomes = handled.wait().unwrap();
+        let failure = outcomes.get("stay").unwrap().failure().unwrap();
+        assert_eq!((failure.reason(), log.all()), (Reason::Timeout, vec!["dropped".to_owned()]));
     }
 
     #[test]

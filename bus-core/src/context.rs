@@ -166,7 +166,7 @@ impl Context {
     /// Whether the message may have been handled before, by this listener: in an earlier attempt,
     /// whose outcome a broker may not have learnt.
     pub fn redelivered(&self) -> bool {
-        self.attempt > 1
+        self.attempt > 1 || self.envelope().is_some_and(|envelope| envelope.redelivered)
     }
 
     /// A key that is the same on every attempt of this listener for this message, and on no other:

@@ -48,6 +48,8 @@ pub struct Envelope {
     /// How many of the attempts before this one ended without an outcome, because the consumer
     /// died or lost its connection.
     pub lost: u32,
+    /// Whether it may have been handled before, although no attempt was counted.
+    pub redelivered: bool,
     /// Everything else.
     pub headers: Headers,
     /// The payload.
@@ -76,6 +78,7 @@ impl Envelope {
             traceparent: None,
             attempt: 1,
             lost: 0,
+            redelivered: false,
             headers: Headers::default(),
             body,
         }

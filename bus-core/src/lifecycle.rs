@@ -145,6 +145,7 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
         .filter(|service| !service.mailbox.is_idle())
         .map(|service| (service.name.to_string(), service.mailbox.open()))
         .collect();
+    let inline = bus.0.inline.load(Ordering::Acquire);
     if !drained {
         bus.0.aborting.store(true, Ordering::Release);
     }
@@ -182,6 +183,9 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
         let busy: Vec<String> =
             busy.iter().map(|(name, open)| format!("`{name}` ({open} deliveries)")).collect();
         let _ = write!(text, "; not done: {}", busy.join(", "));
+    }
+    if inline > 0 {
+        let _ = write!(text, "; on the threads of callers: {inline} inline handlers");
     }
     if !stuck.is_empty() {
         let _ = write!(text, "; stuck and left behind: {}", name::list(&stuck));

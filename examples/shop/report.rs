@@ -64,7 +64,10 @@ fn balances(accounts: impl IntoIterator<Item = String>) -> bus::Result<Vec<Vec<S
     let mut sums = [0_i128; Currency::ALL.len()];
     let mut rows = vec![with_columns("account", Currency::ALL.map(|it| it.to_string()))];
     for account in accounts {
-        let balances = balance::execute(&account).wait()?;
+        let Ok(balances) = ask(balance::execute(&account))? else {
+            rows.push(with_columns(&account, Currency::ALL.map(|_| "?".to_owned())));
+            continue;
+        };
         let cents = Currency::ALL.map(|currency| {
             balances.iter().find(|money| money.currency == currency).map(|money| money.cents)
         });

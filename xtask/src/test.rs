@@ -138,6 +138,16 @@ mod tests {
     }
 
     #[test]
+    fn interleavings_and_the_stress_test_are_among_what_must_pass() {
+        let runs = |name: &str, argument: &str| {
+            STEPS.iter().any(|step| step.name == name && step.args.contains(&argument))
+        };
+        assert!(runs("interleavings", "interleavings"));
+        // Unfiltered, so the stress test is one of them.
+        assert!(runs("tests", "--tests"));
+    }
+
+    #[test]
     fn an_unknown_step_lists_the_known_ones() {
         let error = select(&["clipy"]).err().unwrap();
         assert!(

@@ -404,7 +404,13 @@ mod tests {
 
     #[test]
     fn the_end_of_the_thread_that_asked_for_a_process_does_not_end_it() {
-        let child = thread::spawn(|| shell("read line; echo alive")).join().unwrap();
+        let start = || {
+            let child = shell("echo started; read line; echo alive");
+            // By now it has asked for the signal.
+            child.wait_for_line(|line| line == "started");
+            child
+        };
+        let child = thread::spawn(start).join().unwrap();
         child.write_line("go").unwrap();
         child.wait_for_line(|line| line == "alive");
     }

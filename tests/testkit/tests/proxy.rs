@@ -27,6 +27,7 @@ impl Scene {
         let server = self.listener.accept().unwrap().0;
         for socket in [&client, &server] {
             socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            socket.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
         }
         (client, server)
     }
@@ -43,8 +44,12 @@ fn expect(mut socket: &TcpStream, bytes: &[u8]) {
 }
 
 /// Nothing arrives for a while.
-fn expect_silence(mut socket: &TcpStream) {
-    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+fn expect_silence(socket: &TcpStream) {
+    expect_silence_for(socket, Duration::from_millis(100));
+}
+
+fn expect_silence_for(mut socket: &TcpStream, time: Duration) {
+    socket.set_read_timeout(Some(time)).unwrap();
     let error = socket.read(&mut [0]).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -174,6 +179,24 @@ fn what_is_held_arrives_when_it_passes_again() {
     let (client, server) = scene.connect();
     scene.proxy.hold();
     send(&client, b"held");
+    expect_silence(&server);
+    scene.proxy.pass();
+    expect(&server, b"held");
+}
+
+#[test]
+fn what_was_on_its_way_is_held_too() {
+    let scene = Scene::new();
+    let (client, server) = scene.connect();
+    let delay = Duration::from_millis(500);
+    scene.proxy.delay(delay);
+    send(&client, b"held");
+    // It is read by the time that a second order is obeyed, and not due.
+    assert_eq!(scene.proxy.connections(), 1);
+    scene.proxy.hold();
+    expect_silence_for(&server, delay * 2);
+    // It is due, and the thread is awake.
+    assert_eq!(scene.proxy.connections(), 1);
     expect_silence(&server);
     scene.proxy.pass();
     expect(&server, b"held");

@@ -98,7 +98,7 @@ fn a_killed_node_comes_back_with_its_queues_messages_and_ports() {
     let vhost = node.vhost();
     for (queue, kind) in [("classic", "classic"), ("quorum", "quorum")] {
         vhost.declare_queue(queue, &json!({"x-queue-type": kind}));
-        for number in 0..20 {
+        for number in 0..5 {
             vhost.publish("", queue, &number.to_string());
         }
     }
@@ -113,9 +113,9 @@ fn a_killed_node_comes_back_with_its_queues_messages_and_ports() {
     assert_eq!(node.url(), url);
     for queue in ["classic", "quorum"] {
         // A quorum queue counts its messages for a moment after a start.
-        poll_until("all messages are there", || (ready(&vhost, queue) == 20).then_some(()));
+        poll_until("all messages are there", || (ready(&vhost, queue) == 5).then_some(()));
         let bodies: Vec<String> = vhost.get(queue, 30).into_iter().map(|got| got.body).collect();
-        assert_eq!(bodies, (0..20).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(bodies, (0..5).map(|number| number.to_string()).collect::<Vec<_>>());
     }
 }
 

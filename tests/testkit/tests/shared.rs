@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
 
 use autobus_testkit::process::command;
 use autobus_testkit::{Process, poll_until};
@@ -9,7 +10,10 @@ use autobus_testkit::{Process, poll_until};
 /// `shared-rabbitmq`, and the port of its node.
 fn keeper(command: Command) -> (Process, u16) {
     let keeper = Process::spawn("shared-rabbitmq", command).expect("it was built with this test");
-    let line = keeper.wait_for_line(|line| line.starts_with("amqp://127.0.0.1:"));
+    // As long as a node may take to start.
+    let patience = Duration::from_secs(120);
+    let line = keeper.line_within(patience, |line| line.starts_with("amqp://127.0.0.1:"));
+    let line = line.unwrap_or_else(|error| panic!("{error}"));
     let address = line.trim_start_matches("amqp://127.0.0.1:");
     let (port, management) = address.split_once("?management=").expect("the management port");
     assert!(TcpStream::connect(("127.0.0.1", management.parse().expect("a port"))).is_ok());

@@ -25,6 +25,7 @@ use crate::connection::{Link, Open};
 use crate::error::{self, short};
 use crate::gauge::{Busy, Gauge};
 use crate::publish::Publisher;
+use crate::recent::Recent;
 use crate::retry::{self, Rung};
 use crate::settle::{Load, Order, Settler, nothing};
 use crate::topology::{Place, Refused, declare_command, declare_queue};
@@ -116,6 +117,8 @@ pub(crate) struct Task {
     channels: u64,
     /// It takes no more, and goes once everything is settled.
     ending: bool,
+    /// What it received, on whichever channel.
+    recent: Recent,
 }
 
 /// A message that is with the bus.
@@ -157,6 +160,7 @@ impl Task {
             sender: sender.clone(),
             ready: Some(ready),
             channels: 0,
+            recent: Recent::new(2 * usize::from(prefetch.max(1))),
             ending: false,
         };
         (task, sender)
@@ -382,9 +386,12 @@ impl Task {
         Ok(())
     }
 
-    fn deliver(&self, session: &mut Session, delivery: Delivery) {
+    fn deliver(&mut self, session: &mut Session, delivery: Delivery) {
         let (tag, redelivered) = (delivery.delivery_tag, delivery.redelivered);
-        let Received { message, fault, rest, caller, .. } = wire::read(delivery, &self.site);
+        let Received { mut message, fault, rest, caller, .. } = wire::read(delivery, &self.site);
+        message.redelivered = redelivered;
+        // It came before, and this process did not die of it: the connection did.
+        let survived = self.recent.note(&message.id);
         let message = Arc::new(message);
         let busy = self.shared.gauge.busy();
         session.unsettled.deliver(tag, Held { message: message.clone(), _busy: busy });
@@ -408,7 +415,7 @@ impl Task {
             let place = if let Some(fault) = fault {
                 self.bury(session, tag, message.clone(), fault, message.attempt);
                 return;
-            } else if redelivered {
+            } else if redelivered && !survived {
                 let attempt = stamp.attempt.saturating_add(1);
                 let lost = stamp.lost.saturating_add(1);
                 Some((Place::Suspect(queue.name.clone()), Stamp { attempt, lost, ..stamp }))

@@ -10,19 +10,65 @@ use std::time::{Duration, Instant};
 use async_rs::traits::{Executor, Reactor, RuntimeKit};
 use async_rs::util::Task;
 use async_rs::{Runtime, Tokio, TokioRuntime};
-use futures_util::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
 use crate::config::AmqpConfig;
+use crate::screen::Screen;
 
-/// A connected socket.
+/// A connected socket, of which nothing is read that is not screened.
 #[derive(Debug)]
-pub(crate) enum Socket {
+pub(crate) struct Socket {
+    stream: Stream,
+    screen: Screen,
+    inbox: Vec<u8>,
+    /// How much of the inbox has been read.
+    filled: usize,
+    /// What of that is screened and not taken yet.
+    screened: std::ops::Range<usize>,
+}
+
+#[derive(Debug)]
+enum Stream {
     Plain(TcpStream),
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+/// How much is read at once, at least.
+const CHUNK: usize = 64 << 10;
+
+impl Socket {
+    fn new(stream: Stream) -> Self {
+        Self { stream, screen: Screen::default(), inbox: Vec::new(), filled: 0, screened: 0..0 }
+    }
+
+    /// Reads until something is screened; nothing more is at the end.
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.screened.is_empty() {
+            self.inbox.copy_within(self.screened.end..self.filled, 0);
+            self.filled -= self.screened.end;
+            self.screened = 0..0;
+            // A frame that is longer than the room is there once the room is.
+            if self.inbox.len() < self.filled + CHUNK {
+                self.inbox.resize(self.filled + 2 * CHUNK, 0);
+            }
+            let mut buffer = ReadBuf::new(&mut self.inbox[self.filled..]);
+            ready!(match &mut self.stream {
+                Stream::Plain(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+                #[cfg(feature = "tls")]
+                Stream::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            })?;
+            let got = buffer.filled().len();
+            if got == 0 {
+                break;
+            }
+            self.filled += got;
+            self.screened = 0..self.screen.screen(&mut self.inbox[..self.filled]);
+        }
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// Cuts a socket.
@@ -47,7 +93,7 @@ pub(crate) async fn connect(
             Ok((stream, cutter)) if config.is_tls() => {
                 return Ok((encrypt(stream, host).await?, cutter));
             }
-            Ok((stream, cutter)) => return Ok((Socket::Plain(stream), cutter)),
+            Ok((stream, cutter)) => return Ok((Socket::new(Stream::Plain(stream)), cutter)),
             Err(error) => last = error,
         }
     }
@@ -81,7 +127,7 @@ async fn encrypt(stream: TcpStream, host: &str) -> io::Result<Socket> {
         .with_no_client_auth();
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-    Ok(Socket::Tls(Box::new(stream)))
+    Ok(Socket::new(Stream::Tls(Box::new(stream))))
 }
 
 #[cfg(not(feature = "tls"))]
@@ -98,13 +144,13 @@ impl futures_io::AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
-        ready!(match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-        })?;
-        Poll::Ready(Ok(buffer.filled().len()))
+        let this = self.get_mut();
+        ready!(this.fill(cx))?;
+        let count = this.screened.len().min(buffer.len());
+        let from = this.screened.start;
+        buffer[..count].copy_from_slice(&this.inbox[from..from + count]);
+        this.screened.start += count;
+        Poll::Ready(Ok(count))
     }
 }
 
@@ -114,10 +160,10 @@ impl futures_io::AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -126,26 +172,26 @@ impl futures_io::AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
@@ -201,7 +247,10 @@ impl Reactor for Kit {
         self.0.sleep(duration)
     }
 
-    fn interval(&self, duration: Duration) -> impl Stream<Item = Instant> + Send + 'static {
+    fn interval(
+        &self,
+        duration: Duration,
+    ) -> impl futures_util::Stream<Item = Instant> + Send + 'static {
         self.0.interval(duration)
     }
 
@@ -210,6 +259,6 @@ impl Reactor for Kit {
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Socket>> + Send + 'static {
-        async move { Ok(Socket::Plain(dial(address).await?.0)) }
+        async move { Ok(Socket::new(Stream::Plain(dial(address).await?.0))) }
     }
 }

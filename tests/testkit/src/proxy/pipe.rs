@@ -63,9 +63,8 @@ impl Pipe {
         self.lost |= lose;
         if !lose && count > 0 {
             bytes.truncate(count);
-            // Not before what was read earlier, under a longer delay.
+            // What was read earlier, under a longer delay, is still in front of it.
             let due = Instant::now() + delay;
-            let due = self.chunks.back().map_or(due, |last| due.max(last.due));
             self.held += count;
             self.chunks.push_back(Chunk { due, bytes, written: 0 });
         }

@@ -202,9 +202,6 @@ impl Relay {
 
     /// Writes what is due, and removes the connections that are over.
     fn deliver(&mut self) {
-        if self.flow == Flow::Hold {
-            return;
-        }
         let now = Instant::now();
         if self.flow == Flow::Pass {
             for link in &mut self.links {

@@ -156,3 +156,86 @@ pub(crate) fn bury(incoming: Incoming, text: &str) {
     let reason = Failure::of(Reason::Error, text);
     incoming.acker.settle(Settlement::Dead { reason, attempts });
 }
+
+/// A publisher that knows nothing of what is proper: AMQP 0-9-1 by hand.
+pub(crate) struct Raw(std::net::TcpStream);
+
+impl Raw {
+    pub(crate) fn connect(port: u16, vhost: &str) -> Self {
+        let mut raw = Self(std::net::TcpStream::connect(("127.0.0.1", port)).expect("connected"));
+        raw.send(b"AMQP\x00\x00\x09\x01");
+        raw.until((10, 10));
+        let plain = b"\0guest\0guest";
+        raw.method(
+            0,
+            (10, 11),
+            &[&[0; 4][..], &short(b"PLAIN"), &long(plain), &short(b"en_US")].concat(),
+        );
+        let tune = raw.until((10, 30));
+        raw.method(0, (10, 31), &tune);
+        raw.method(0, (10, 40), &[&short(vhost.as_bytes())[..], &[0, 0]].concat());
+        raw.until((10, 41));
+        raw.method(1, (20, 10), &[0]);
+        raw.until((20, 11));
+        raw
+    }
+
+    /// Publishes into a queue and waits until the broker has it.
+    ///
+    /// `flags` and `properties` are as in AMQP 0-9-1, section 4.2.6.1.
+    pub(crate) fn publish(&mut self, queue: &[u8], flags: u16, properties: &[u8], body: &[u8]) {
+        self.method(1, (60, 40), &[&[0, 0, 0][..], &short(queue), &[0]].concat());
+        let size = (body.len() as u64).to_be_bytes();
+        let header = [&[0, 60, 0, 0][..], &size, &flags.to_be_bytes(), properties].concat();
+        self.frame(2, 1, &header);
+        for chunk in body.chunks(100_000) {
+            self.frame(3, 1, chunk);
+        }
+        // Whatever is answered on the same channel is answered after it.
+        self.method(1, (60, 10), &[0, 0, 0, 0, 0, 1, 0]);
+        self.until((60, 11));
+    }
+
+    fn method(&mut self, channel: u16, (class, method): (u16, u16), arguments: &[u8]) {
+        let payload = [&class.to_be_bytes()[..], &method.to_be_bytes(), arguments].concat();
+        self.frame(1, channel, &payload);
+    }
+
+    fn frame(&mut self, kind: u8, channel: u16, payload: &[u8]) {
+        let size = u32::try_from(payload.len()).expect("a size").to_be_bytes();
+        self.send(&[&[kind][..], &channel.to_be_bytes(), &size, payload, &[0xCE]].concat());
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        std::io::Write::write_all(&mut self.0, bytes).expect("sent");
+    }
+
+    /// Reads until a method comes, and gives its arguments.
+    fn until(&mut self, wanted: (u16, u16)) -> Vec<u8> {
+        loop {
+            let mut head = [0; 7];
+            std::io::Read::read_exact(&mut self.0, &mut head).expect("a frame");
+            let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]);
+            let mut payload = vec![0; size as usize + 1];
+            std::io::Read::read_exact(&mut self.0, &mut payload).expect("a payload");
+            payload.pop();
+            let got = |at| u16::from_be_bytes([payload[at], payload[at + 1]]);
+            if head[0] == 1 && (got(0), got(2)) == wanted {
+                return payload.split_off(4);
+            }
+            assert!(
+                head[0] != 1 || got(2) != 40 && got(2) != 50,
+                "closed: {:?}",
+                String::from_utf8_lossy(&payload)
+            );
+        }
+    }
+}
+
+pub(crate) fn short(text: &[u8]) -> Vec<u8> {
+    [&[u8::try_from(text.len()).expect("short")], text].concat()
+}
+
+pub(crate) fn long(content: &[u8]) -> Vec<u8> {
+    [&u32::try_from(content.len()).expect("long").to_be_bytes(), content].concat()
+}
