@@ -87,7 +87,11 @@ impl Graves {
             }
         };
         put_back(&channel, last).await?;
-        Ok(answer)
+        // A quorum queue does not put back in order.
+        Ok(answer.map(|mut letters: Vec<Dead>| {
+            letters.sort_by_key(|letter| letter.time);
+            letters
+        }))
     }
 
     async fn judge_once(

@@ -152,6 +152,13 @@ impl Start {
                     let result = main.close(deadline, &publisher, &gauge, links).await;
                     dialer.health.close();
                     done.resolve(result);
+                    // Whoever closed it as well meanwhile has what they want.
+                    requests.close();
+                    while let Ok(request) = requests.try_recv() {
+                        if let Request::Close(_, done) = request {
+                            done.resolve(Ok(()));
+                        }
+                    }
                     return;
                 }
             }

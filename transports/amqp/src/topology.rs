@@ -91,7 +91,7 @@ impl From<Error> for Refused {
     }
 }
 
-/// A queue with its bindings and, if it is durable, that of its dead letters.
+/// A queue with its bindings and their exchanges and, if it is durable, that of its dead letters.
 pub(crate) async fn declare_queue(
     channel: &Channel,
     queue: &Queue,
@@ -117,6 +117,12 @@ pub(crate) async fn declare_queue(
     if !broadcast {
         let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         declare(channel, &retry::dead(&queue.name), options, durable(kind)).await?;
+    }
+    // A listener that comes while the bus runs may name an exchange that no topology had.
+    let exchanges: BTreeSet<&str> =
+        queue.bindings.iter().map(|binding| binding.exchange.as_str()).collect();
+    for exchange in exchanges {
+        declare_exchange(channel, exchange).await?;
     }
     for Binding { exchange, pattern, .. } in &queue.bindings {
         let what = format!("the binding of queue `{}` to exchange `{exchange}`", queue.name);

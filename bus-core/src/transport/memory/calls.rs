@@ -39,12 +39,12 @@ impl State {
         &mut self,
         connection: u64,
         command: &str,
-        message: Envelope,
+        mut message: Envelope,
         timeout: Duration,
         done: Resolver<Envelope, CallError>,
         effects: &mut Effects,
     ) {
-        if let Err(error) = self.check(connection, &message) {
+        if let Err(error) = self.admit(connection, &mut message) {
             return effects.resolve(done, Err(CallError::Unsent(error.to_string())));
         }
         let key = Key::Command(command.into());

@@ -151,13 +151,16 @@ impl State {
         }
     }
 
-    /// Refuses a message that this connection must not send.
-    pub(super) fn check(&self, connection: u64, message: &Envelope) -> Result<()> {
+    /// Refuses a message that this connection must not send; gives an id to one without.
+    pub(super) fn admit(&self, connection: u64, message: &mut Envelope) -> Result<()> {
         let (size, limit) = (message.body.len(), self.open(connection)?.body_limit);
         if size > limit {
             let key = &message.key;
             let text = format!("the body of `{key}` has {size} bytes; the limit is {limit}");
             return Err(Error::transport(text));
+        }
+        if message.id.is_empty() {
+            message.id = format!("{:032x}", fastrand::u128(..));
         }
         Ok(())
     }
@@ -165,10 +168,10 @@ impl State {
     pub(super) fn publish(
         &mut self,
         connection: u64,
-        message: Envelope,
+        mut message: Envelope,
         effects: &mut Effects,
     ) -> Result<Confirm> {
-        self.check(connection, &message)?;
+        self.admit(connection, &mut message)?;
         let mut keys = Vec::new();
         if let Some(exchange) = self.exchanges.get(&message.exchange) {
             exchange.matches(&message.key, |_, key| keys.push(key.clone()));
@@ -186,10 +189,10 @@ impl State {
         &mut self,
         connection: u64,
         queue: &Queue,
-        message: Envelope,
+        mut message: Envelope,
         effects: &mut Effects,
     ) -> Result<Confirm> {
-        self.check(connection, &message)?;
+        self.admit(connection, &mut message)?;
         let key = self.declare(connection, queue)?;
         self.put(&key, Parcel { message: Arc::new(message), call: None }, effects);
         Ok(Confirm::new(true))

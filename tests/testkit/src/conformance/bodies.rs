@@ -11,6 +11,7 @@ use crate::cases;
 
 pub(super) const CASES: &[Case] = cases![
     an_envelope_arrives_whole,
+    a_message_without_an_id_gets_one_that_it_keeps,
     bodies_arrive_byte_by_byte,
     a_body_of_a_mebibyte_arrives,
     a_body_over_the_limit_is_refused,
@@ -63,8 +64,27 @@ fn an_envelope_arrives_whole(bench: &Bench) {
     whole.headers.insert("a.dotted:name", "value");
     let mut later = whole.clone();
     "2.0".clone_into(&mut later.spec_version);
-    let bare = Envelope::new(EXCHANGE, "bare", b"{}".to_vec());
+    let mut bare = Envelope::new(EXCHANGE, "bare", b"{}".to_vec());
+    "bare".clone_into(&mut bare.id);
     arrive(bench, &[whole, later, bare]);
+}
+
+fn a_message_without_an_id_gets_one_that_it_keeps(bench: &Bench) {
+    let link = bench.connect();
+    let consumer = link.consume(&queue("q", &["#"]), 9);
+    for key in ["a", "b"] {
+        link.publish(message(key, ""));
+    }
+    let held = consumer.take(2);
+    let ids = [held[0].id().to_owned(), held[1].id().to_owned()];
+    assert!(!ids[0].is_empty() && ids[0] != ids[1], "{ids:?}");
+    for held in held {
+        let id = held.id().to_owned();
+        held.retry(Duration::ZERO, 2);
+        let again = consumer.later(bench);
+        assert_eq!((again.id(), again.message.attempt), (id.as_str(), 2));
+        again.ack();
+    }
 }
 
 fn bodies_arrive_byte_by_byte(bench: &Bench) {

@@ -144,9 +144,10 @@ fn a_consumer_that_has_ended_takes_no_more_and_settles_what_it_has(bench: &Bench
     link.publish(message("x", "a"));
     let held = consumer.next();
     consumer.end();
+    held.ack();
+    // A broker may count a consumer for as long as it has something to settle.
     bench.until("the consumer to be gone", || (link.depth(&queue).consumers == 0).then_some(()));
     link.publish(message("x", "b"));
-    held.ack();
     let other = bench.connect();
     let second = other.consume(&queue, 9);
     other.publish(message("x", "end"));

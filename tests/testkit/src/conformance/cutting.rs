@@ -1,6 +1,9 @@
 //! What happens when connections are cut and come back by themselves.
 
-use autobus_core::transport::{Resolver, Status};
+use std::sync::Arc;
+use std::time::Duration;
+
+use autobus_core::transport::{Incoming, Resolver, Settlement, Sink, Status};
 
 use super::link::answer;
 use super::parts::{message, queue, text};
@@ -56,19 +59,13 @@ fn what_is_published_around_a_cut_arrives(bench: &Bench) {
 
 fn servers_go_on_after_a_cut(bench: &Bench) {
     let (link, other) = (bench.connect(), bench.connect());
-    let server = link.serve("greet", 9);
-    bench.cut();
-    bench.until("the server to be back", || {
-        let call = other.call("greet", text("hello"), std::time::Duration::from_secs(5));
-        while !matches!(other.status(), Status::Connected) {
-            std::thread::yield_now();
-        }
-        match server.try_next() {
-            Some(held) => {
-                held.reply(text("welcome"));
-                answer(call).ok()
-            }
-            None => None,
-        }
+    let served: Sink = Arc::new(|incoming: Incoming| {
+        incoming.acker.settle(Settlement::Reply(Box::new(text("welcome"))));
     });
+    let _serving = link
+        .ask(|transport, done| transport.serve("greet", 9, served, done))
+        .expect("the server is accepted");
+    bench.cut();
+    let second = Duration::from_secs(1);
+    bench.until("an answer", || answer(other.call("greet", text("hello"), second)).ok());
 }

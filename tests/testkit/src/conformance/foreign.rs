@@ -27,8 +27,9 @@ fn a_message_without_any_header_arrives(bench: &Bench) {
     let (_link, _queue, consumer) = start(bench);
     bench.publish(&Foreign::new(EXCHANGE, "x.y", r#"{"id":7}"#));
     let held = consumer.next();
-    let got = &*held.message;
-    assert_eq!(*got, Envelope::new(EXCHANGE, "x.y", br#"{"id":7}"#.to_vec()));
+    let mut expected = Envelope::new(EXCHANGE, "x.y", br#"{"id":7}"#.to_vec());
+    held.id().clone_into(&mut expected.id);
+    assert_eq!(*held.message, expected);
     held.ack();
 }
 
@@ -53,7 +54,7 @@ fn what_a_message_says_of_itself_arrives(bench: &Bench) {
 fn absurd_headers_break_nothing(bench: &Bench) {
     let (link, queue, consumer) = start(bench);
     let absurd: [Value; 6] = [
-        json!({ "headers": { "deep": { "er": { "and": ["deeper", { "x": [1, null, 2.5] }] } } } }),
+        json!({ "headers": { "deep": { "er": { "and": ["deeper", { "x": [1, true, 2.5] }] } } } }),
         json!({ "headers": { "cloudEvents_id": 7, "cloudEvents_time": "yesterday" } }),
         json!({ "headers": { "x-death": "not a table", "x-delivery-count": "many" } }),
         json!({ "headers": { "bus-attempt": -5, "bus-lost": "x", "attempt": 4_000_000_000_u64 } }),

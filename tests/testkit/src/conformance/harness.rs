@@ -81,7 +81,8 @@ pub struct Foreign {
 impl Foreign {
     /// One without any property.
     pub fn new(exchange: &str, key: &str, body: impl Into<String>) -> Self {
-        let (exchange, key, properties) = (exchange.to_owned(), key.to_owned(), Value::default());
+        let (exchange, key) = (exchange.to_owned(), key.to_owned());
+        let properties = Value::Object(serde_json::Map::new());
         Self { exchange, key, properties, body: body.into() }
     }
 }

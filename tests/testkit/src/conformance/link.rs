@@ -36,6 +36,10 @@ impl Link {
     /// # Errors
     ///
     /// Those of the request.
+    ///
+    /// # Panics
+    ///
+    /// If there is no answer within 30 s.
     #[track_caller]
     pub fn ask<T: Send + 'static>(
         &self,

@@ -11,7 +11,7 @@
 //!
 //! fn main() -> std::process::ExitCode {
 //!     let plan = Plan::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance_memory.skipped"));
-//!     conformance::run::<Memory>(plan)
+//!     conformance::run::<Memory>(&plan)
 //! }
 //! ```
 

@@ -49,7 +49,7 @@ impl Plan {
 }
 
 /// Runs a plan as the tests of this process, by the arguments of `cargo test`.
-pub fn run<H: Harness>(plan: Plan) -> ExitCode {
+pub fn run<H: Harness>(plan: &Plan) -> ExitCode {
     let arguments = Arguments::from_args();
     let mut skipped = String::new();
     let mut trials = Vec::new();
@@ -69,7 +69,10 @@ pub fn run<H: Harness>(plan: Plan) -> ExitCode {
             None => trial,
         });
     }
-    trials.push(Trial::test("what_is_skipped_is_pinned", move || pinned(plan.golden, &skipped)));
+    trials.push(Trial::test("what_is_skipped_is_pinned", {
+        let golden = plan.golden;
+        move || pinned(golden, &skipped)
+    }));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

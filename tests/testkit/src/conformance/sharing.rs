@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use autobus_core::transport::{Incoming, Queue, Settlement, Sink};
 
 use super::parts::{bindings, message, queue};
-use super::{Bench, Case};
+use super::{Bench, Case, Held};
 use crate::cases;
 
 pub(super) const CASES: &[Case] = cases![
@@ -152,6 +152,6 @@ fn a_full_consumer_leaves_messages_to_others(bench: &Bench) {
     let held = full.take(2);
     let consumer = other.consume(&queue, 9);
     assert_eq!([consumer.next().ack(), consumer.next().ack()], ["c", "d"]);
-    assert_eq!(held.iter().map(|held| held.id()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(held.iter().map(Held::id).collect::<Vec<_>>(), ["a", "b"]);
     assert!(full.try_next().is_none());
 }
