@@ -110,6 +110,17 @@ impl<T, E> Promise<T, E> {
         self
     }
 
+    /// The same promise, for whoever moves the time of a test bus for several together.
+    pub(crate) fn undriven(mut self) -> Self {
+        self.drive = None;
+        self
+    }
+
+    /// When it is over at the latest, by the clock of its bus.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline.as_ref().map(|(_, deadline)| *deadline)
+    }
+
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
         let Some(mut drive) = self.drive.take() else { return self.poll_once(cx) };
         let answer = drive.poll(cx, |cx| self.poll_once(cx));
