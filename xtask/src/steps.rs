@@ -111,7 +111,15 @@ pub(crate) const STEPS: &[Step] = &[
         name: "servers",
         about: "what needs servers passes with private ones",
         env: &[],
-        args: &["test", "--package=autobus-testkit", "--lib", "--tests", "--", "--ignored"],
+        args: &[
+            "test",
+            "--package=autobus-example-coordinator",
+            "--package=autobus-testkit",
+            "--lib",
+            "--tests",
+            "--",
+            "--ignored",
+        ],
         needs: Needs::Servers,
     },
     // A folder of its own: the flag would have everything else built anew.
