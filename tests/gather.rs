@@ -215,13 +215,21 @@ fn what_was_not_sent_before_the_first_success_is_not() {
 
 #[test]
 fn where_all_fail_each_failure_has_its_item() {
-    let bus = start("work", &Bench::default());
-    let failed = work::half::on(&bus).scatter([1, 3]).first_ok().wait().unwrap_err();
+    let bench = Bench::new(4);
+    let bus = start("work", &bench);
+    let mut first = work::halve::on(&bus).scatter([1, 3]).first_ok();
+    for number in [3, 1] {
+        assert!(block_on(futures_lite::future::poll_once(&mut first)).is_none());
+        bench.door(number).open();
+        until(|| bench.log.all().contains(&format!("passed {number}")));
+    }
+    // In the order of the items, and not in that in which they failed.
+    let failed = first.wait().unwrap_err();
     let odd = |number: u32| (number, ExecuteError::Handler(format!("{number} is odd")));
     assert_eq!(failed.failures(), [odd(1), odd(3)]);
     assert_eq!(failed.to_string(), "all 2 items failed, the first: 1 is odd");
     assert_eq!(bus::Error::from(failed).kind(), bus::ErrorKind::Handler);
-    let nothing = work::half::on(&bus).scatter([]).first_ok().wait().unwrap_err();
+    let nothing = work::halve::on(&bus).scatter([]).first_ok().wait().unwrap_err();
     assert_eq!(nothing.to_string(), "nothing was scattered");
 }
 

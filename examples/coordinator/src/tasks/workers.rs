@@ -15,6 +15,7 @@ const BETWEEN_LOOKS: u64 = 4_096;
 #[command(serves = contracts::search)]
 fn search(piece: Piece, ctx: &Context) -> Result<Hit, Miss> {
     let Piece { id, text, difficulty, nonces } = piece;
+    tracing::info!(id, ?nonces, "searching");
     let proof = Proof::new(&text, difficulty);
     let mut tried = 0;
     let mut end = Err(Miss::Nothing);
@@ -31,6 +32,7 @@ fn search(piece: Piece, ctx: &Context) -> Result<Hit, Miss> {
     }
     // Progress is nice to have: nobody waits for it to arrive.
     let stopped = end == Err(Miss::Stopped);
+    tracing::info!(id, ?nonces, tried, stopped, "searched");
     drop(Tried { id, nonces, tried, stopped }.fire());
     end
 }
