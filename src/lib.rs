@@ -54,6 +54,40 @@
 //! Parameters and answers are serde types, unless the command is `local`. A function's body may be
 //! missing: then it is the contract of a command that another crate serves.
 //!
+//! Many at once: `scatter` executes a command for each of many items, so many at a time, and gives
+//! a [`Gather`]: a stream of each item with its result, as they come; or [all](Gather::all) of them;
+//! or the [first success](Gather::first_ok), which cancels the rest. Several processes that serve the
+//! command share the work.
+//!
+//! ```rust,standalone_crate
+//! use std::ops::Range;
+//! use std::time::Duration;
+//!
+//! use bus::prelude::*;
+//!
+//! /// The first number of a range whose square ends like that.
+//! #[command]
+//! fn search(range: Range<u64>, ending: u64, ctx: &Context) -> Result<u64, String> {
+//!     let mut numbers = range.take_while(|_| !ctx.cancelled()); // the answer may be elsewhere
+//!     let found = numbers.find(|number| number * number % 10_000 == ending);
+//!     found.ok_or_else(|| "not here".to_owned())
+//! }
+//!
+//! fn main() -> bus::Result<()> {
+//!     let bus = bus::start()?;
+//!     let ranges = (0..10_000).step_by(1_000).map(|start| (start..start + 1_000, 7_161));
+//!
+//!     let first = search::scatter(ranges.clone()).within(Duration::from_secs(10)).first_ok();
+//!     let ((range, _), number) = first.wait()?; // or `.await`
+//!     assert!(range.contains(&number));
+//!
+//!     for ((range, _), result) in search::scatter(ranges).in_flight(4).wait() {
+//!         println!("{range:?}: {result:?}"); // what failed is known by its item
+//!     }
+//!     bus.shutdown()
+//! }
+//! ```
+//!
 //! # Listeners
 //!
 //! [`#[listener]`](macro@listener) hears events. The simplest event is a name and any serde value:
@@ -381,12 +415,13 @@
 pub mod testing;
 
 pub use autobus_core::{
-    Accepted, Builder, Bus, Catalog, Clock, CodecError, CommandEntry, CommandFn, Context, Contract,
-    Cycle, DeadLetter, DeadLetters, ENV_SERVICES, ENV_TOPOLOGY, ENV_URL, Error, ErrorKind, Event,
-    ExecuteError, Failure, Fault, Full, Handle, Handled, HandlerStats, Headers, Health, Kind,
-    Layer, ListenerEntry, ListenerFn, Next, NotFound, Outcome, Outcomes, Pattern, Promise, Ran,
-    Reason, Receipt, Registration, Report, Result, Running, ServiceEntry, ServiceStats, State,
-    Stats, Topic, TracingLayer, TransportStats, current, events, name, transport,
+    Accepted, All, AllFailed, Builder, Bus, Catalog, Clock, CodecError, CommandEntry, CommandFn,
+    Context, Contract, Cycle, DeadLetter, DeadLetters, ENV_SERVICES, ENV_TOPOLOGY, ENV_URL, Error,
+    ErrorKind, Event, ExecuteError, Failure, Fault, FirstOk, Full, Gather, Handle, Handled,
+    HandlerStats, Headers, Health, Kind, Layer, ListenerEntry, ListenerFn, Next, NotFound, Outcome,
+    Outcomes, Pattern, Promise, Ran, Reason, Receipt, Registration, Report, Result, Results,
+    Running, ServiceEntry, ServiceStats, State, Stats, Topic, TracingLayer, TransportStats,
+    current, events, name, transport,
 };
 
 /// RabbitMQ: what a URL may say, and what is at the broker.

@@ -141,8 +141,12 @@ impl Sqlite {
     fn open(path: &str) -> Result<Self, LedgerError> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(30))?;
-        // Readers and a writer side by side; what is committed survives the death of a process.
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // Readers and a writer side by side; what is committed survives the death of a process. The
+        // file remembers it, so it is enough if one of several processes that start at once succeeds.
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {}
+            set => set?,
+        }
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.execute_batch(
             "CREATE TABLE IF NOT EXISTS bookings (

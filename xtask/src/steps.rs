@@ -88,7 +88,7 @@ pub(crate) const STEPS: &[Step] = &[
         args: &["doc", "--workspace", "--no-deps"],
         needs: Needs::Nothing,
     },
-    // The default features are none, so `tests` has run without any.
+    // The packages of the workspace ask for `amqp`, so `tests` has run with that; this runs without.
     Step {
         name: "tokio",
         about: "all of it passes with the feature `tokio`; what compiles does not depend on it",
@@ -111,7 +111,41 @@ pub(crate) const STEPS: &[Step] = &[
         name: "servers",
         about: "what needs servers passes with private ones",
         env: &[],
-        args: &["test", "--package=autobus-testkit", "--lib", "--tests", "--", "--ignored"],
+        args: &[
+            "test",
+            "--package=autobus-amqp",
+            "--package=autobus-example-coordinator",
+            "--package=autobus-testkit",
+            "--lib",
+            "--tests",
+            "--",
+            "--ignored",
+        ],
+        needs: Needs::Servers,
+    },
+    // Before the tests that run it.
+    Step {
+        name: "shop",
+        about: "the shop builds with RabbitMQ",
+        env: &[],
+        args: &["build", "--package=autobus", "--features=amqp", "--example=shop"],
+        needs: Needs::Nothing,
+    },
+    Step {
+        name: "faults",
+        about: "the shop as five processes loses nothing, whatever is killed on the way",
+        env: &[],
+        args: &[
+            "test",
+            "--package=autobus",
+            "--features=amqp",
+            "--test=shop_amqp",
+            "--test=faults",
+            "--",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ],
         needs: Needs::Servers,
     },
     // A folder of its own: the flag would have everything else built anew.

@@ -130,6 +130,12 @@ impl Backlog {
         }
     }
 
+    /// Looks at everything that has not started.
+    pub(super) fn each(&self, look: impl FnMut(&Delivery)) {
+        let in_lanes = self.lanes.values().flat_map(|lane| &lane.waiting);
+        self.queue.iter().chain(&self.own).chain(in_lanes).for_each(look);
+    }
+
     /// Takes the line, but not what waits in lanes.
     pub(super) fn take(&mut self) -> VecDeque<Delivery> {
         std::mem::take(&mut self.queue)

@@ -327,6 +327,11 @@ impl<E> Mailbox<E> {
         self.idle.notify(usize::MAX);
     }
 
+    /// Looks at everything that is in it.
+    pub(crate) fn each(&self, look: impl FnMut(&E)) {
+        self.lock().entries.iter().for_each(look);
+    }
+
     /// Drops what has not started.
     pub(crate) fn clear(&self) -> VecDeque<E> {
         std::mem::take(&mut self.lock().entries)

@@ -20,6 +20,7 @@ use self::backlog::Backlog;
 pub(crate) use self::mailbox::{Entry, HARD, Mailbox};
 pub(crate) use self::turn::Turn;
 pub(crate) use self::worker::spawn;
+use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::delivery::Delivery;
 use crate::failure::Failure;
@@ -124,6 +125,20 @@ impl Service {
     pub(crate) fn take_waiting(&self) -> Vec<Entry> {
         let waiting = self.backlog().take_all().into_iter().map(Entry::One);
         waiting.chain(self.mailbox.clear()).collect()
+    }
+
+    /// Looks at the handler of each delivery that was accepted and has not started. One that is just
+    /// being taken out of the mailbox may be missed.
+    pub(crate) fn each_waiting(&self, mut look: impl FnMut(&Arc<Binding>)) {
+        self.mailbox.each(|entry| match entry {
+            Entry::One(delivery) => look(&delivery.binding),
+            Entry::Group { message, group } => {
+                let groups = message.route().and_then(|route| route.groups.get(*group));
+                let targets = groups.into_iter().flat_map(|group| &group.targets);
+                targets.for_each(|target| look(&target.binding));
+            }
+        });
+        self.backlog().each(|delivery| look(&delivery.binding));
     }
 
     /// The running handlers that hold the state, and how.
