@@ -24,10 +24,10 @@ fn consumers_go_on_after_a_cut(bench: &Bench) {
     let held = consumer.next();
     bench.cut();
     let again = consumer.later(bench);
-    let message = &again.message;
-    assert_eq!((again.id(), message.attempt), ("a", 1 + message.lost));
+    let got = &again.message;
+    assert_eq!((again.id(), got.attempt), ("a", 1 + got.lost));
     // Its process survived, so that it need not count; but it came before.
-    assert!(message.redelivered || message.lost == 1, "{message:?}");
+    assert!(got.redelivered || got.lost == 1, "{got:?}");
     // Of the connection that was cut; it settles nothing.
     held.ack();
     again.ack();
