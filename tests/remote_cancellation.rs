@@ -135,7 +135,9 @@ fn the_first_success_stops_the_rest_in_every_process() {
     for bench in &benches {
         bench.door.wait_for_one();
     }
-    benches.iter().for_each(|bench| bench.door.open());
+    for bench in &benches {
+        bench.door.open();
+    }
     assert_eq!(first.wait(), Ok((7, 7)));
     let stopped = || {
         let logs = benches.iter().flat_map(|bench| bench.log.all());
@@ -157,7 +159,7 @@ fn results_come_back_from_other_processes_with_their_items() {
         assert_eq!(results.remove(&(number + 1)), Some(Err(odd)));
     }
     assert!(results.is_empty());
-    let (_, nobody) = crate::nobody::on(&front).scatter([()]).all().wait().remove(0);
+    let ((), nobody) = crate::nobody::on(&front).scatter([()]).all().wait().remove(0);
     assert!(matches!(nobody, Err(ExecuteError::NotFound(_))), "{nobody:?}");
 }
 

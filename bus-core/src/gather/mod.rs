@@ -80,7 +80,7 @@ const IN_FLIGHT: usize = 64;
 /// ```
 #[must_use = "nothing is sent before its results are awaited or waited for"]
 pub struct Gather<I, T, E = Infallible> {
-    execute: Box<dyn Fn(&I) -> Promise<T, E> + Send + Sync>,
+    execute: Box<Execute<I, T, E>>,
     /// The bus, unless none is started.
     bus: Option<Bus>,
     unsent: VecDeque<(usize, I)>,
@@ -94,6 +94,9 @@ pub struct Gather<I, T, E = Infallible> {
     /// Moves the time of a test bus.
     drive: Option<Box<Drive>>,
 }
+
+/// Executes the command for an item.
+type Execute<I, T, E> = dyn Fn(&I) -> Promise<T, E> + Send + Sync;
 
 /// Why nothing more is sent and nothing more is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
