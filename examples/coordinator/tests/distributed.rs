@@ -29,7 +29,7 @@ fn program() -> PathBuf {
 }
 
 impl Fleet {
-    fn start(webhook: Option<String>) -> Self {
+    fn start(webhook: &str) -> Self {
         let (vhost, redis) = (Rabbit::shared().vhost(), Redis::start());
         let start = |name: &str, services: &str| {
             let mut program = command(program());
@@ -38,7 +38,7 @@ impl Fleet {
                 .env("BUS_SERVICES", services)
                 .env("STATE_URL", redis.url())
                 .env("HTTP_ADDR", "127.0.0.1:0")
-                .env("WEBHOOK_URL", webhook.clone().unwrap_or_default())
+                .env("WEBHOOK_URL", webhook)
                 .env("LOG", "info");
             Process::spawn(name, program).unwrap()
         };
@@ -75,7 +75,7 @@ const HIT: u64 = 3_908_526;
 #[test]
 #[ignore = "needs rabbitmq-server and redis-server; run `cargo xtask test --setup`"]
 fn the_answer_is_found_once_although_its_worker_is_killed() {
-    let fleet = Fleet::start(None);
+    let fleet = Fleet::start("");
     let client = fleet.client();
     let work = json!({
         "id": "a", "text": "hello", "difficulty": 23, "nonces": 3_950_000, "pieces": 3,
@@ -101,7 +101,7 @@ fn the_answer_is_found_once_although_its_worker_is_killed() {
 #[test]
 #[ignore = "needs rabbitmq-server and redis-server; run `cargo xtask test --setup`"]
 fn after_the_first_hit_the_other_workers_stop_in_the_middle_of_their_ranges() {
-    let fleet = Fleet::start(None);
+    let fleet = Fleet::start("");
     let client = fleet.client();
     // A hit is at 156,056; the other two pieces would take days.
     let nonces = 3_u64 << 40;
@@ -122,7 +122,7 @@ fn after_the_first_hit_the_other_workers_stop_in_the_middle_of_their_ranges() {
 #[ignore = "needs rabbitmq-server and redis-server; run `cargo xtask test --setup`"]
 fn while_redis_is_down_callers_are_told_and_afterwards_it_goes_on() {
     let (hook, posted) = webhook(&[200]);
-    let fleet = Fleet::start(hook.0);
+    let fleet = Fleet::start(&hook.0.unwrap());
     let client = fleet.client();
     assert_eq!(client.post(&request("a")).0, 202);
     let solved = client.solved("a");

@@ -64,9 +64,9 @@ impl Watch {
     pub(super) fn events(
         self,
         id: String,
-        now: Status,
-    ) -> impl Stream<Item = Result<Event, Infallible>> {
-        let first = written("status", &now);
+        now: &Status,
+    ) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
+        let first = written("status", now);
         let is_over = now.is_final();
         let rest = stream::unfold((self.0, id, is_over), |(mut news, id, is_over)| async move {
             if is_over {

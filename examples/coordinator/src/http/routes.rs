@@ -49,7 +49,7 @@ async fn watch(State(front): State<Front>, Path(id): Path<String>) -> Result<Res
     // First, so that nothing happens between the look and the watch.
     let watch = front.feed.watch();
     let now = known(&front, &id).await?;
-    Ok(Sse::new(watch.events(id, now)).keep_alive(KeepAlive::default()).into_response())
+    Ok(Sse::new(watch.events(id, &now)).keep_alive(KeepAlive::default()).into_response())
 }
 
 async fn known(front: &Front, id: &str) -> Result<Status, Refusal> {

@@ -80,7 +80,7 @@ impl Client {
 }
 
 fn read(response: &minreq::Response) -> (u16, Value) {
-    let code = u16::try_from(response.status_code).unwrap();
+    let code = response.status_code;
     let text = response.as_str().unwrap();
     (code, serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}")))
 }
