@@ -54,6 +54,40 @@
 //! Parameters and answers are serde types, unless the command is `local`. A function's body may be
 //! missing: then it is the contract of a command that another crate serves.
 //!
+//! Many at once: `scatter` executes a command for each of many items, so many at a time, and gives
+//! a [`Gather`]: a stream of each item with its result, as they come; or [all](Gather::all) of them;
+//! or the [first success](Gather::first_ok), which cancels the rest. Several processes that serve the
+//! command share the work.
+//!
+//! ```rust,standalone_crate
+//! use std::ops::Range;
+//! use std::time::Duration;
+//!
+//! use bus::prelude::*;
+//!
+//! /// The first number of a range whose square ends like that.
+//! #[command]
+//! fn search(range: Range<u64>, ending: u64, ctx: &Context) -> Result<u64, String> {
+//!     let mut numbers = range.take_while(|_| !ctx.cancelled()); // the answer may be elsewhere
+//!     let found = numbers.find(|number| number * number % 10_000 == ending);
+//!     found.ok_or_else(|| "not here".to_owned())
+//! }
+//!
+//! fn main() -> bus::Result<()> {
+//!     let bus = bus::start()?;
+//!     let ranges = (0..10_000).step_by(1_000).map(|start| (start..start + 1_000, 7_161));
+//!
+//!     let first = search::scatter(ranges.clone()).within(Duration::from_secs(10)).first_ok();
+//!     let ((range, _), number) = first.wait()?; // or `.await`
+//!     assert!(range.contains(&number));
+//!
+//!     for ((range, _), result) in search::scatter(ranges).in_flight(4).wait() {
+//!         println!("{range:?}: {result:?}"); // what failed is known by its item
+//!     }
+//!     bus.shutdown()
+//! }
+//! ```
+//!
 //! # Listeners
 //!
 //! [`#[listener]`](macro@listener) hears events. The simplest event is a name and any serde value:
@@ -347,9 +381,30 @@
 //! [`outcome_unknown()`](ExecuteError::outcome_unknown) whether it may have run all the same.
 //! Everything else is an [`Error`] with its [`kind()`](Error::kind).
 //!
-//! # What is promised
+//! # Many processes
 //!
-//! Within one process, which is what there is today:
+//! `BUS_URL` chooses the transport, `BUS_SERVICES` the services that a process runs. With a broker, the
+//! same binary is the whole program and every one of its microservices:
+//!
+//! ```text
+//! BUS_URL=amqp://rabbit BUS_SERVICES=billing ./shop
+//! ```
+//!
+//! - Events that are not `local` travel through the broker, to one durable queue for each listener of the
+//!   whole program, which the replicas of its service share; with `broadcast` to each process.
+//! - Commands that this process serves are called in it; others over the broker. What is `local` is
+//!   never served to others.
+//! - Tasks, `dispatch(..)`, wait in a durable queue for whoever serves the command.
+//! - What may travel is a serde type, and travels as JSON in an envelope with the attributes of
+//!   CloudEvents 1.0. A payload of another version takes the declared upcast.
+//!
+//! Every command and event that is not `local` can be called and fired by whoever may publish at the
+//! broker: its virtual hosts and permissions are the trust boundary.
+//!
+//! RabbitMQ comes with the feature `amqp`. `memory:name` is a broker within the process, for tests of
+//! several buses. Further brokers implement [`transport::Transport`].
+//!
+//! # What is promised
 //!
 //! - **Isolation.** An `Err` or a panic concerns its delivery alone: not the other listeners,
 //!   whoever fired, the thread, or the next message. A service with state is made anew after a
@@ -357,13 +412,14 @@
 //! - **Events and tasks at least once.** A delivery that fails is retried, four times by default,
 //!   after 1 s, 5 s, 30 s and 2 min. What still fails, or does not decode, is kept among the
 //!   [dead letters](Bus::dead_letters) with its reason. A listener that must have its effect once
-//!   keeps [`ctx.idempotency_key()`](Context::idempotency_key) with it. All of this lives in
-//!   memory: a process that is killed loses it.
+//!   keeps [`ctx.idempotency_key()`](Context::idempotency_key) with it. In memory all of this ends
+//!   with the process; with a broker a delivery is gone once its handler has succeeded, and comes
+//!   again if its process dies before.
 //! - **Commands that somebody waits for at most once.** They are never retried; their timeout is 30
 //!   s by default. Dropping a promise lets the command run.
 //! - **Order** per sender and listener, for first attempts; `concurrency` gives it up.
 //! - **Backpressure.** A receipt completes when the mailboxes that the event went to are within
-//!   their bound, 1,024 deliveries by default; who waits for receipts is held back. Far over the
+//!   their bound, 1,024 deliveries by default, or when the broker has confirmed it; who waits for receipts is held back. Far over the
 //!   bound it fails and [hands the event back](Error::into_event).
 //! - **Nothing is lost silently.** Failures are logged through `tracing`, counted in
 //!   [`Bus::stats`], and kept.
@@ -372,6 +428,7 @@
 //!
 //! | Feature | Meaning |
 //! |---|---|
+//! | `amqp` | `amqp://` and `amqps://`: a bus over RabbitMQ |
 //! | `tokio` | handlers run in a tokio context: tokio's timers, sockets and `spawn` work in them |
 //!
 //! By default there is none: the bus needs no async runtime, and its promises and receipts are
@@ -380,13 +437,18 @@
 pub mod testing;
 
 pub use autobus_core::{
-    Accepted, Builder, Bus, Catalog, Clock, CodecError, CommandEntry, CommandFn, Context, Contract,
-    Cycle, DeadLetter, DeadLetters, ENV_SERVICES, ENV_TOPOLOGY, ENV_URL, Error, ErrorKind, Event,
-    ExecuteError, Failure, Fault, Full, Handle, Handled, HandlerStats, Headers, Health, Kind,
-    Layer, ListenerEntry, ListenerFn, Next, NotFound, Outcome, Outcomes, Pattern, Promise, Ran,
-    Reason, Receipt, Registration, Report, Result, Running, ServiceEntry, ServiceStats, State,
-    Stats, Topic, TracingLayer, TransportStats, current, events, name, transport,
+    Accepted, All, AllFailed, Builder, Bus, Catalog, Clock, CodecError, CommandEntry, CommandFn,
+    Context, Contract, Cycle, DeadLetter, DeadLetters, ENV_SERVICES, ENV_TOPOLOGY, ENV_URL, Error,
+    ErrorKind, Event, ExecuteError, Failure, Fault, FirstOk, Full, Gather, Handle, Handled,
+    HandlerStats, Headers, Health, Kind, Layer, ListenerEntry, ListenerFn, Next, NotFound, Outcome,
+    Outcomes, Pattern, Promise, Ran, Reason, Receipt, Registration, Report, Result, Results,
+    Running, ServiceEntry, ServiceStats, State, Stats, Topic, TracingLayer, TransportStats,
+    current, events, name, transport,
 };
+
+/// RabbitMQ: what a URL may say, and what is at the broker.
+#[cfg(feature = "amqp")]
+pub use autobus_amqp as amqp;
 
 pub use autobus_macros::{Event, command, event, link, listener, payload, service, service_name};
 

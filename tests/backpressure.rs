@@ -169,6 +169,22 @@ fn trying_to_fire_at_the_bound_gives_the_event_back() {
 }
 
 #[test]
+fn a_mailbox_is_bound_to_1_024_deliveries_unless_told_otherwise() {
+    let (door, log) = (Door::default(), Log::<u32>::default());
+    let bus = bus::builder().services(["counter"]).state(door.clone()).state(log.clone());
+    let bus = bus.build().unwrap();
+    drop(bus.fire(Parcel { number: 0 }));
+    door.wait_for_one();
+    for number in 1..=1_024 {
+        assert!(bus.try_fire(Parcel { number }).is_ok());
+    }
+    assert!(bus.try_fire(Parcel { number: 1_025 }).is_err());
+    door.open();
+    bus.settle();
+    assert_eq!(log.all().len(), 1_025);
+}
+
+#[test]
 fn far_over_the_bound_the_event_comes_back_to_who_reads() {
     let post = post(&["counter"]);
     post.fill();

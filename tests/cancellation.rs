@@ -36,6 +36,8 @@ impl Drop for Local {
 async fn work(ctx: &Context, door: &Door, log: State<Log>) -> u32 {
     let _local = Local(log.clone());
     door.pass().await;
+    // Another await, at which it would be dropped if it were to be.
+    futures_lite::future::yield_now().await;
     log.add(format!("cancelled {}", ctx.cancelled()));
     7
 }
@@ -226,7 +228,8 @@ mod limits {
     #[event(exchange = "limits", key = "come")]
     pub(crate) struct Come {}
 
-    #[listener(timeout = "5s", retry = 1, backoff = "1s")]
+    // Longer than any test runs: only the clock of the bus brings it about.
+    #[listener(timeout = "1h", retry = 1, backoff = "1s")]
     async fn later(_: &Come, ctx: &Context, door: State<Door>, log: State<Log>) {
         work(ctx, &door, log).await;
     }
@@ -261,7 +264,7 @@ mod limits {
         let handled = bus.fire(Come {}).handled();
         for attempt in 1..=2 {
             door.wait_for_one();
-            clock.advance(Duration::from_millis(4_999));
+            clock.advance(Duration::from_millis(3_599_999));
             ping::on(&bus).execute().wait().unwrap();
             assert_eq!(log.all().len(), attempt - 1, "in time");
             clock.advance(Duration::from_millis(1));
@@ -274,6 +277,38 @@ mod limits {
         assert_eq!(outcome.failure().map(Failure::reason), Some(Reason::Timeout));
         assert_eq!(outcome.attempts(), Some(2));
         assert_eq!(log.all(), ["dropped", "dropped"]);
+    }
+
+    #[derive(Default)]
+    pub(crate) struct Desk;
+
+    #[service]
+    impl Desk {
+        #[listener(Stay::STAY, timeout = "5s", retry = 0)]
+        async fn stay(&mut self, ctx: &Context, door: State<Door>, log: State<Log>) {
+            work(ctx, &door, log).await;
+        }
+
+        #[command]
+        fn glance(&self) {}
+    }
+
+    #[event(exchange = "limits", key = "stay")]
+    pub(crate) struct Stay {}
+
+    #[test]
+    fn a_timeout_drops_also_who_has_the_state_for_itself_and_frees_it() {
+        let Bench { bus, door, log, clock } = bench("limits");
+        let handled = bus.fire(Stay {}).handled();
+        door.wait_for_one();
+        let glance = glance::on(&bus).execute();
+        ping::on(&bus).execute().wait().unwrap();
+        assert!(!glance.is_done());
+        clock.advance(secs(5));
+        assert_eq!(glance.wait(), Ok(()));
+        let outcomes = handled.wait().unwrap();
+        let failure = outcomes.get("stay").unwrap().failure().unwrap();
+        assert_eq!((failure.reason(), log.all()), (Reason::Timeout, vec!["dropped".to_owned()]));
     }
 
     #[test]
@@ -326,6 +361,55 @@ mod late {
         7
     }
 
+    /// Stops when the deadline has passed.
+    #[command]
+    fn sluggish(ctx: &Context, door: State<Door>, log: State<Log>) -> u32 {
+        door.pass_blocking();
+        while ctx.bus().health().live {
+            std::thread::yield_now();
+        }
+        assert!(ctx.cancelled());
+        log.add("saw it");
+        7
+    }
+
+    /// As `diligent`, without holding its thread.
+    #[command]
+    async fn awaits(ctx: &Context, door: State<Door>, log: State<Log>) -> u32 {
+        door.pass().await;
+        while !ctx.cancelled() {
+            futures_lite::future::yield_now().await;
+        }
+        log.add("saw it");
+        7
+    }
+
+    #[command]
+    fn unhurried(ctx: &Context, door: State<Door>, log: State<Log>) -> u32 {
+        toil(ctx, &door, &log)
+    }
+
+    #[derive(Default)]
+    pub(crate) struct Slow;
+
+    #[service("slow")]
+    impl Slow {
+        #[command]
+        fn linger(&self, ctx: &Context, door: State<Door>, log: State<Log>) -> u32 {
+            door.pass_blocking();
+            while !ctx.cancelled() {
+                std::thread::yield_now();
+            }
+            log.add("saw it");
+            7
+        }
+
+        #[shutdown]
+        fn close(&mut self, ctx: &Context, log: State<Log>) {
+            log.add(format!("closes, cancelled {}", ctx.cancelled()));
+        }
+    }
+
     #[event(exchange = "late", key = "come")]
     pub(crate) struct Come {}
 
@@ -341,10 +425,51 @@ mod late {
     }
 
     #[test]
+    fn a_handler_that_stops_when_a_shutdown_asks_it_to_is_not_late() {
+        for call in [|bus: &Bus| diligent::on(bus).execute(), |bus: &Bus| awaits::on(bus).execute()]
+        {
+            let Bench { bus, door, log, .. } = bench("late");
+            door.let_one();
+            let call = call(&bus);
+            door.wait_for_one();
+            bus.shutdown_within(Duration::from_millis(500)).unwrap();
+            assert_eq!(log.all(), ["saw it"]);
+            assert_eq!(call.wait(), Ok(7));
+        }
+    }
+
+    #[test]
+    fn what_a_shutdown_has_time_for_does_not_see_the_flag() {
+        let Bench { bus, door, log, .. } = bench("late");
+        let call = unhurried::on(&bus).execute();
+        door.wait_for_one();
+        std::thread::scope(|scope| {
+            let stopping = scope.spawn(|| bus.shutdown_within(secs(3_600)));
+            while bus.health().ready {
+                std::thread::yield_now();
+            }
+            door.let_one();
+            stopping.join().unwrap().unwrap();
+        });
+        assert_eq!((call.wait(), log.all()), (Ok(7), vec!["cancelled false".to_owned()]));
+    }
+
+    #[test]
+    fn the_shutdown_of_a_service_is_wanted_although_its_handlers_were_asked_to_stop() {
+        let Bench { bus, door, log, .. } = bench("slow");
+        door.let_one();
+        let call = linger::on(&bus).execute();
+        door.wait_for_one();
+        bus.shutdown_within(Duration::from_millis(500)).unwrap();
+        assert_eq!(call.wait(), Ok(7));
+        assert_eq!(log.all(), ["saw it", "closes, cancelled false"]);
+    }
+
+    #[test]
     fn past_the_deadline_of_a_shutdown_a_handler_sees_the_flag() {
         let Bench { bus, door, log, .. } = bench("late");
         door.let_one();
-        let call = diligent::on(&bus).execute();
+        let call = sluggish::on(&bus).execute();
         door.wait_for_one();
         assert!(!call.is_done());
         let error = bus.shutdown_within(Duration::from_millis(1)).unwrap_err();

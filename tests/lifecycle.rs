@@ -173,6 +173,8 @@ mod stubborn {
         has(&error.to_string(), &["`stubborn`", "stuck"]);
         assert!(!error.to_string().contains("bystander"), "{error}");
         assert!(!bus.health().live);
+        // A second shutdown is harmless also then.
+        bus.shutdown().unwrap();
         // What was stuck may still end, and its caller be answered.
         door.open();
         assert_eq!(held.wait(), Ok(7));
@@ -209,6 +211,26 @@ mod stubborn {
         assert_eq!(queued.wait(), Err(ExecuteError::Closed));
         door.open();
         assert_eq!(held.wait(), Ok(7));
+    }
+
+    #[command(inline)]
+    fn hold_here(door: State<Door>) -> u32 {
+        door.pass_blocking();
+        7
+    }
+
+    #[test]
+    fn an_inline_handler_that_is_stuck_on_its_callers_thread_is_told_of() {
+        let (bus, door) = start();
+        std::thread::scope(|scope| {
+            let held = scope.spawn(|| hold_here::on(&bus).execute().wait());
+            door.wait_for_one();
+            let error = bus.shutdown_within(Duration::from_millis(1)).unwrap_err();
+            door.open();
+            assert_eq!(held.join().unwrap(), Ok(7));
+            assert_eq!(error.kind(), ErrorKind::Timeout);
+            has(&error.to_string(), &["on the threads of callers: 1 inline handlers"]);
+        });
     }
 
     #[test]
@@ -289,6 +311,155 @@ mod failing {
             });
             assert_eq!(log.all(), [1, 2, 3, 4]);
         }
+    }
+}
+
+/// One event for handlers of every kind.
+mod load {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    type Heard = Log<(u32, &'static str)>;
+
+    #[event(exchange = "load", key = "brick")]
+    pub(crate) struct Brick {
+        number: u32,
+    }
+
+    #[listener(service = "load.now")]
+    fn now(brick: &Brick, heard: State<Heard>) {
+        heard.add((brick.number, "now"));
+    }
+
+    #[listener(service = "load.later", concurrency = 8)]
+    async fn later(brick: &Brick, heard: State<Heard>) {
+        futures_lite::future::yield_now().await;
+        heard.add((brick.number, "later"));
+    }
+
+    #[listener(service = "load.at_last", retry = 3, backoff = "1h")]
+    fn at_last(brick: &Brick, ctx: &Context, heard: State<Heard>) -> Result<(), String> {
+        if ctx.attempt() <= brick.number % 4 {
+            return Err("not yet".into());
+        }
+        heard.add((brick.number, "at last"));
+        Ok(())
+    }
+
+    #[listener(service = "load.asking")]
+    fn asking(brick: &Brick, heard: State<Heard>) {
+        heard.add((weigh::execute(brick.number).wait().unwrap(), "asking"));
+    }
+
+    #[listener(service = "load.asking", concurrency = 8)]
+    async fn asking_later(brick: &Brick, heard: State<Heard>) {
+        heard.add((weigh::execute(brick.number).await.unwrap(), "asking later"));
+    }
+
+    #[command(service = "load.scales")]
+    fn weigh(number: u32) -> u32 {
+        number
+    }
+
+    #[derive(Default)]
+    pub(crate) struct Wall {
+        bricks: u32,
+    }
+
+    #[service]
+    impl Wall {
+        #[listener(Brick::BRICK)]
+        async fn hold(&mut self, brick: &Brick, heard: State<Heard>) {
+            self.put(brick).await;
+            heard.add((brick.number, "hold"));
+        }
+
+        #[listener(Brick::BRICK)]
+        async fn lean(&mut self, brick: &Brick, heard: State<Heard>) {
+            self.put(brick).await;
+            heard.add((brick.number, "lean"));
+        }
+
+        #[shutdown]
+        fn count(&mut self, heard: State<Heard>) {
+            heard.add((self.bricks, "wall"));
+        }
+    }
+
+    impl Wall {
+        /// Loses count unless nobody else puts one meanwhile.
+        async fn put(&mut self, brick: &Brick) {
+            let before = self.bricks;
+            weigh::execute(brick.number).await.unwrap();
+            self.bricks = before + 1;
+        }
+    }
+
+    #[test]
+    fn shutdown_under_load_loses_nothing_that_was_accepted() {
+        for _ in 0..10 {
+            let (heard, next, accepted) = (Heard::default(), AtomicU32::new(0), Log::default());
+            let bus = bus::builder().services(["load"]).mailbox(16).state(heard.clone());
+            let bus = bus.build().unwrap();
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        loop {
+                            let number = next.fetch_add(1, Ordering::Relaxed);
+                            match bus.fire(Brick { number }).wait() {
+                                Ok(_) => accepted.add(number),
+                                Err(error) => break assert_eq!(error.kind(), ErrorKind::Closed),
+                            }
+                        }
+                    });
+                }
+                while accepted.all().len() < 200 {
+                    std::thread::yield_now();
+                }
+                bus.shutdown_within(LONG).unwrap();
+            });
+            let accepted = accepted.sorted();
+            let kinds = ["asking", "asking later", "at last", "hold", "later", "lean", "now"];
+            let each = accepted.iter().flat_map(|number| kinds.map(|kind| (*number, kind)));
+            let mut all: Vec<(u32, &str)> = each.collect();
+            all.push((2 * u32::try_from(accepted.len()).unwrap(), "wall"));
+            all.sort_unstable();
+            assert_eq!(heard.sorted(), all);
+            assert!(bus.dead_letters().list().unwrap().is_empty());
+        }
+    }
+}
+
+/// What never comes to an end by itself.
+mod endless {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// What no shutdown takes that has a moment, on however slow a machine.
+    const REAL: Duration = Duration::from_secs(20);
+
+    #[event(exchange = "endless", key = "turn")]
+    pub(crate) struct Turn {}
+
+    #[listener]
+    fn turn(_: &Turn) {
+        drop(Turn {}.fire());
+    }
+
+    #[test]
+    fn the_deadline_holds_also_for_a_chain_that_never_ends() {
+        let bus = bus::builder().services(["endless"]).build().unwrap();
+        drop(bus.fire(Turn {}));
+        let start = Instant::now();
+        let error = bus.shutdown_within(Duration::from_millis(20)).unwrap_err();
+        assert!(start.elapsed() < REAL);
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        has(&error.to_string(), &["within 20ms", "not done: `endless`"]);
+        // Nobody is stuck: its thread ends, and the next shutdown has nothing to do.
+        assert!(!error.to_string().contains("stuck"), "{error}");
+        bus.shutdown().unwrap();
     }
 }
 

@@ -30,20 +30,32 @@ impl Printer {
     }
 }
 
+/// The idempotency keys that handlers saw.
+struct Keys(Log);
+
+impl std::ops::Deref for Keys {
+    type Target = Log;
+    fn deref(&self) -> &Log {
+        &self.0
+    }
+}
+
 struct Bench {
     bus: Running,
     clock: Clock,
     log: Log,
+    keys: Log,
     printer: Printer,
     door: Door,
 }
 
 fn bench(service: &str) -> Bench {
-    let (clock, log, printer, door) =
-        (Clock::manual(), Log::default(), Printer::default(), Door::default());
+    let (clock, log, keys) = (Clock::manual(), Log::default(), Log::default());
+    let (printer, door) = (Printer::default(), Door::default());
     let bus = bus::builder().services([service]).clock(clock.clone());
-    let bus = bus.state(log.clone()).state(printer.clone()).state(door.clone()).build().unwrap();
-    Bench { bus, clock, log, printer, door }
+    let bus = bus.state(log.clone()).state(Keys(keys.clone()));
+    let bus = bus.state(printer.clone()).state(door.clone()).build().unwrap();
+    Bench { bus, clock, log, keys, printer, door }
 }
 
 mod waits {
@@ -59,8 +71,10 @@ mod waits {
         page: &Page,
         ctx: &Context,
         log: State<Log>,
+        keys: State<Keys>,
         printer: State<Printer>,
     ) -> Result<(), String> {
+        keys.add(ctx.idempotency_key());
         log.add(format!("{} {} {}", page.number, ctx.attempt(), ctx.redelivered()));
         printer.print()
     }
@@ -116,14 +130,144 @@ mod waits {
     }
 
     #[test]
+    fn a_replay_has_all_attempts_again_and_the_same_idempotency_key() {
+        let Bench { bus, clock, log, keys, .. } = bench("waits");
+        drop(bus.fire(Page { number: 1 }));
+        let exhaust = || {
+            for wait in [1, 5, 5] {
+                bus.settle();
+                clock.advance(secs(wait));
+            }
+            bus.settle();
+            let dead = bus.dead_letters().list().unwrap();
+            assert_eq!((dead.len(), dead[0].attempts()), (1, 4));
+            dead[0].id().to_owned()
+        };
+        let id = exhaust();
+        bus.dead_letters().replay(&id).unwrap();
+        assert_eq!(exhaust(), id);
+        let life = ["1 1 false", "1 2 true", "1 3 true", "1 4 true"];
+        assert_eq!(log.all(), [life, life].concat());
+        let mut keys = keys.all();
+        keys.dedup();
+        assert_eq!(keys.len(), 1, "{keys:?}");
+    }
+}
+
+/// Each takes one at a time.
+mod beside {
+    use super::*;
+
+    #[event(exchange = "beside", key = "page")]
+    pub(crate) struct Page {
+        pub(crate) number: u32,
+    }
+
+    fn tell(who: &str, page: &Page, log: &Log) -> Result<(), String> {
+        log.add(format!("{who} {}", page.number));
+        if page.number == 1 { Err("no ink".into()) } else { Ok(()) }
+    }
+
+    #[listener(retry = 1, backoff = "1s")]
+    fn now(page: &Page, log: State<Log>) -> Result<(), String> {
+        tell("now", page, &log)
+    }
+
+    #[listener(retry = 1, backoff = "1s", concurrency = 1)]
+    async fn later(page: &Page, log: State<Log>) -> Result<(), String> {
+        tell("later", page, &log)
+    }
+
+    #[derive(Default)]
+    pub(crate) struct Press;
+
+    #[service]
+    impl Press {
+        #[listener(retry = 1, backoff = "1s")]
+        async fn hold(&mut self, page: &Page, log: State<Log>) -> Result<(), String> {
+            tell("hold", page, &log)
+        }
+    }
+
+    #[test]
     fn a_delivery_that_waits_holds_nobody_up() {
-        let Bench { bus, log, printer, .. } = bench("waits");
+        let Bench { bus, log, .. } = bench("beside");
         drop(bus.fire(Page { number: 1 }));
         bus.settle();
-        printer.repair();
         assert!(bus.fire(Page { number: 2 }).handled().wait().unwrap().ok().is_ok());
-        assert_eq!(log.all(), ["1 1 false", "2 1 false"]);
-        assert_eq!(bus.stats().retrying, 1);
+        assert_eq!(log.sorted(), ["hold 1", "hold 2", "later 1", "later 2", "now 1", "now 2"]);
+        assert_eq!(bus.stats().retrying, 3);
+    }
+}
+
+/// Nothing is said of attempts.
+mod unsaid {
+    use super::*;
+
+    #[event(exchange = "unsaid", key = "page")]
+    pub(crate) struct Page {}
+
+    #[listener]
+    fn print(_: &Page, log: State<Log>) -> Result<(), String> {
+        log.add("tried");
+        Err("no ink".into())
+    }
+
+    #[test]
+    fn four_further_attempts_come_after_1_5_30_and_120_seconds() {
+        let Bench { bus, clock, log, .. } = bench("unsaid");
+        drop(bus.fire(Page {}));
+        bus.settle();
+        for (before, wait) in (1..).zip([1, 5, 30, 120]) {
+            clock.advance(secs(wait).saturating_sub(NEXT));
+            bus.settle();
+            assert_eq!(log.all().len(), before);
+            clock.advance(NEXT);
+            bus.settle();
+            assert_eq!(log.all().len(), before + 1);
+        }
+        assert_eq!(bus.dead_letters().list().unwrap()[0].attempts(), 5);
+    }
+}
+
+mod panics {
+    use super::*;
+
+    #[event(exchange = "panics", key = "page")]
+    pub(crate) struct Page {
+        pub(crate) torn: bool,
+    }
+
+    #[listener(retry = 2, backoff = "0s")]
+    fn print(page: &Page, ctx: &Context) {
+        assert!(!page.torn && ctx.attempt() > 1, "the paper is torn");
+    }
+
+    #[listener(retry = 2, backoff = "0s")]
+    async fn print_later(page: Page, ctx: &Context) {
+        futures_lite::future::yield_now().await;
+        print(&page, ctx);
+    }
+
+    #[test]
+    fn a_panic_is_tried_again_and_kept_at_last() {
+        let Bench { bus, .. } = bench("panics");
+        bus.fire(Page { torn: false }).handled().wait().unwrap().ok().unwrap();
+        let torn = bus.fire(Page { torn: true }).handled().wait().unwrap();
+        for name in ["panics.print", "panics.print_later"] {
+            let outcome = torn.get(name).unwrap();
+            assert_eq!(outcome.failure().unwrap().reason(), Reason::Panic);
+            assert_eq!(outcome.attempts(), Some(3));
+        }
+        for letter in bus.dead_letters().list().unwrap() {
+            has(letter.reason().message(), &["the paper is torn"]);
+        }
+        let handlers = bus.stats().handlers;
+        let of = |name: &str| {
+            let stats = handlers.iter().find(|handler| handler.name == name).unwrap();
+            (stats.panicked, stats.retried, stats.handled, stats.dead)
+        };
+        assert_eq!([of("panics.print"), of("panics.print_later")], [(4, 3, 1, 1); 2]);
     }
 }
 
@@ -347,13 +491,18 @@ mod kept {
 
     #[test]
     fn a_receipt_that_is_asked_after_a_replay_is_still_answered() {
-        let Bench { bus, printer, .. } = bench("kept");
-        let receipt = bus.fire(Page { number: 1 });
-        bus.settle();
-        printer.repair();
-        assert_eq!(bus.dead_letters().replay_all().unwrap(), 1);
-        let outcomes = receipt.handled().wait().unwrap();
-        assert_eq!(outcomes.get("print").unwrap().failure().unwrap().message(), "no ink");
+        for is_settled in [false, true] {
+            let Bench { bus, printer, .. } = bench("kept");
+            let receipt = bus.fire(Page { number: 1 });
+            bus.settle();
+            printer.repair();
+            assert_eq!(bus.dead_letters().replay_all().unwrap(), 1);
+            if is_settled {
+                bus.settle();
+            }
+            let outcomes = receipt.handled().wait().unwrap();
+            assert_eq!(outcomes.get("print").unwrap().failure().unwrap().message(), "no ink");
+        }
     }
 }
 

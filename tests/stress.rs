@@ -2,11 +2,13 @@
 //! cancellations, and a shutdown in the middle of it. Nothing that was accepted is lost, every call
 //! is answered, and no service runs two handlers at once.
 //!
-//! `AUTOBUS_SEED=… cargo test --test stress -- --nocapture` repeats the choices of a run;
+//! `AUTOBUS_SEED=… cargo test --test stress` repeats the choices of a run, which prints its seed;
 //! `AUTOBUS_STRESS_SECONDS` says how long it goes on, 10 s by default.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -205,19 +207,35 @@ fn settle(round: &Round, listener: usize, failures: u32, ctx: &Context) -> Resul
     Ok(())
 }
 
+/// What a round takes far less than.
+const PATIENCE: Duration = Duration::from_secs(45);
+
 #[test]
 fn nothing_is_lost_and_everybody_is_answered_whatever_the_order() {
-    let seed = std::env::var("AUTOBUS_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-    let seconds = std::env::var("AUTOBUS_STRESS_SECONDS").ok().and_then(|text| text.parse().ok());
-    println!("AUTOBUS_SEED={seed}");
-    let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(10));
-    let mut rounds = 0;
-    while rounds == 0 || Instant::now() < end {
-        run(seed.wrapping_add(rounds));
-        rounds += 1;
+    let set = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let seed = set("AUTOBUS_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let seconds = Duration::from_secs(set("AUTOBUS_STRESS_SECONDS").unwrap_or(10));
+    // Not by `println!`, which keeps it until the test has ended: a round may hang.
+    writeln!(std::io::stderr(), "AUTOBUS_SEED={seed}").unwrap();
+    let (done, rounds) = mpsc::channel();
+    let running = std::thread::spawn(move || {
+        let end = Instant::now() + seconds;
+        for seed in (0..).map(|round| seed.wrapping_add(round)) {
+            run(seed);
+            done.send(seed).unwrap();
+            if Instant::now() >= end {
+                return;
+            }
+        }
+    });
+    let mut next = seed;
+    loop {
+        match rounds.recv_timeout(PATIENCE) {
+            Ok(seed) => next = seed.wrapping_add(1),
+            Err(RecvTimeoutError::Disconnected) => break running.join().unwrap(),
+            Err(RecvTimeoutError::Timeout) => panic!("a round hangs: AUTOBUS_SEED={next}"),
+        }
     }
-    println!("{rounds} rounds");
 }
 
 fn run(seed: u64) {

@@ -4,6 +4,8 @@
 
 #[path = "../examples/shop/billing.rs"]
 mod billing;
+#[path = "../examples/shop/ledger.rs"]
+mod ledger;
 #[path = "../examples/shop/money.rs"]
 mod money;
 #[path = "../examples/shop/order.rs"]
@@ -15,11 +17,16 @@ use std::time::{Duration, Instant};
 use bus::testing::TestBus;
 
 use crate::billing::{balance, book, booked};
+use crate::ledger::LedgerStore;
 use crate::money::{Currency, Money};
 use crate::order::{Line, Order};
 
 /// What no test takes that moves virtual time alone, on however slow a machine.
 const REAL: Duration = Duration::from_secs(20);
+
+fn shop() -> bus::Result<TestBus> {
+    TestBus::builder().state(LedgerStore::memory()).build()
+}
 
 fn order() -> Order {
     let quantity = NonZeroU32::new(2).expect("two is not zero");
@@ -29,7 +36,7 @@ fn order() -> Order {
 
 #[test]
 fn billing_retries_five_times_over_three_minutes_and_takes_no_time() -> bus::Result<()> {
-    let bus = TestBus::new()?;
+    let bus = shop()?;
     bus.inject("billing.ledger.book")?.fail(5, "the ledger is out of reach");
     let (start, real) = (bus.time(), Instant::now());
 
@@ -48,7 +55,7 @@ fn billing_retries_five_times_over_three_minutes_and_takes_no_time() -> bus::Res
 
 #[test]
 fn each_retry_comes_at_its_time() -> bus::Result<()> {
-    let bus = TestBus::new()?;
+    let bus = shop()?;
     let attempts = || {
         let stats = bus.stats();
         let book = stats.handlers.iter().find(|handler| handler.name == "billing.ledger.book");
@@ -72,7 +79,7 @@ fn each_retry_comes_at_its_time() -> bus::Result<()> {
 
 #[test]
 fn an_order_that_comes_twice_is_billed_once() -> bus::Result<()> {
-    let bus = TestBus::new()?;
+    let bus = shop()?;
     bus.inject("billing.invoice")?.duplicate(1);
     bus.fire(order()).handled().wait()?.ok()?;
     let stats = bus.stats();
@@ -86,6 +93,7 @@ fn an_order_that_comes_twice_is_billed_once() -> bus::Result<()> {
 #[test]
 fn billing_goes_without_its_ledger() -> bus::Result<()> {
     let bus = TestBus::builder()
+        .state(LedgerStore::memory())
         .without(["billing.ledger"])
         .replace::<book, _>(
             |_: String, account: String, _: billing::Booking| {

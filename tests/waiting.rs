@@ -1,10 +1,14 @@
 //! Waiting inside of handlers: a service never starves, and never runs two handlers at once.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use std::sync::Arc;
+mod support;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
 use bus::prelude::*;
+use bus::{Clock, Topic};
+use support::Door;
 
 mod nested {
     use super::*;
@@ -229,6 +233,141 @@ fn a_service_that_holds_its_state_and_waits_for_itself_is_a_deadlock_at_once() {
     assert_eq!(error.to_string(), format!("Deadlock: {deadlock}"));
 }
 
+/// Two that hold their state, and when they have met, each calls the other.
+mod pair {
+    use super::*;
+
+    #[derive(Default)]
+    pub(crate) struct Left;
+    #[derive(Default)]
+    pub(crate) struct Right;
+
+    #[service]
+    impl Left {
+        #[command]
+        fn call_right(&mut self, met: State<Barrier>) -> Result<u32, String> {
+            met.wait();
+            answer_right::execute().wait().map_err(|error| error.to_string())
+        }
+
+        #[command]
+        fn answer_left(&mut self) -> u32 {
+            1
+        }
+    }
+
+    #[service]
+    impl Right {
+        #[command]
+        async fn call_left(&mut self, met: State<Barrier>) -> Result<u32, String> {
+            met.wait();
+            answer_left::execute().await.map_err(|error| error.to_string())
+        }
+
+        #[command]
+        fn answer_right(&mut self) -> u32 {
+            2
+        }
+    }
+
+    #[test]
+    fn of_two_that_hold_their_state_and_call_each_other_one_is_told_at_once() {
+        // By this clock no timeout passes.
+        let bus = bus::builder().services(["pair"]).clock(Clock::manual());
+        let bus = bus.state(Barrier::new(2)).build().unwrap();
+        for _ in 0..50 {
+            let (left, right) = (call_right::on(&bus).execute(), call_left::on(&bus).execute());
+            let told = |circle: &str| {
+                let text = format!("waiting would never end: {circle}");
+                Err(ExecuteError::Handler(text))
+            };
+            let left_told = told("pair.left waits for pair.right waits for pair.left");
+            let right_told = told("pair.right waits for pair.left waits for pair.right");
+            let answers = (left.wait(), right.wait());
+            assert!(answers == (left_told, Ok(1)) || answers == (Ok(2), right_told), "{answers:?}");
+        }
+    }
+}
+
+/// Three that hold their state while they wait for whoever catches what they throw.
+mod ring {
+    use super::*;
+
+    #[event(exchange = "ring", key = "to.one")]
+    #[event(key = "to.two")]
+    #[event(key = "to.three")]
+    pub(crate) struct Ball {
+        /// How often it is thrown on before it goes back to the first; nothing once it is back.
+        left: Option<u32>,
+    }
+
+    fn throw(ball: &Ball, on: Topic<Ball>, bus: &Bus) -> Option<bus::Handled> {
+        let left = ball.left?.checked_sub(1);
+        let to = if left.is_some() { on } else { Ball::ONE };
+        Some(bus.fire_as(to, Ball { left }).handled())
+    }
+
+    fn text(outcomes: bus::Result<bus::Outcomes>) -> Result<(), String> {
+        outcomes.and_then(bus::Outcomes::ok).map_err(|error| format!("{:?}: {error}", error.kind()))
+    }
+
+    #[derive(Default)]
+    pub(crate) struct One;
+    #[derive(Default)]
+    pub(crate) struct Two;
+    #[derive(Default)]
+    pub(crate) struct Three;
+
+    #[service]
+    impl One {
+        #[listener(Ball::ONE, retry = 0)]
+        fn catch(&mut self, ball: &Ball, ctx: &Context) -> Result<(), String> {
+            throw(ball, Ball::TWO, ctx.bus()).map_or(Ok(()), |thrown| text(thrown.wait()))
+        }
+    }
+
+    #[service]
+    impl Two {
+        #[listener(Ball::TWO, retry = 0)]
+        fn catch_two(&mut self, ball: &Ball, ctx: &Context) -> Result<(), String> {
+            throw(ball, Ball::THREE, ctx.bus()).map_or(Ok(()), |thrown| text(thrown.wait()))
+        }
+    }
+
+    #[service]
+    impl Three {
+        #[listener(Ball::THREE, retry = 0)]
+        async fn catch_three(&mut self, ball: &Ball, ctx: &Context) -> Result<(), String> {
+            match throw(ball, Ball::ONE, ctx.bus()) {
+                Some(thrown) => text(thrown.await),
+                None => Ok(()),
+            }
+        }
+    }
+
+    #[test]
+    fn waiting_for_outcomes_closes_circles_of_one_of_two_and_of_three() {
+        let bus = start(&["ring"]);
+        let names = ["ring.one", "ring.two", "ring.three"];
+        for others in 0..3_u8 {
+            for _ in 0..20 {
+                let ball = Ball { left: Some(others.into()) };
+                let outcomes = bus.fire_as(Ball::ONE, ball).handled().wait().unwrap();
+                let failure = outcomes.get("catch").unwrap().failure().unwrap();
+                // Whoever closes the circle names it from itself.
+                let members = &names[..=usize::from(others)];
+                let from = |first: usize| {
+                    let circle = members.iter().cycle().skip(first).take(members.len() + 1);
+                    let circle: Vec<&str> = circle.copied().collect();
+                    format!("Deadlock: waiting would never end: {}", circle.join(" waits for "))
+                };
+                let told = (0..members.len()).any(|first| failure.message().contains(&from(first)));
+                assert!(told, "{}", failure.message());
+            }
+        }
+    }
+}
+
 mod meeting {
     use super::*;
 
@@ -253,6 +392,61 @@ mod meeting {
 fn asynchronous_handlers_of_a_waiting_service_go_on() {
     let bus = start(&["meeting"]);
     assert_eq!(meeting::wait_for_news::on(&bus).execute().wait(), Ok(42));
+}
+
+/// One that waits for what another handler of its service brings about, which stands at a door.
+mod underway {
+    use super::*;
+
+    type Doors = [Door; 2];
+
+    #[command]
+    async fn early(doors: State<Doors>) {
+        doors[0].pass().await;
+        doors[1].let_one();
+    }
+
+    #[command]
+    fn late() -> bool {
+        stand::execute().wait().is_ok()
+    }
+
+    #[command(service = "underway_helper")]
+    fn stand(doors: State<Doors>) {
+        doors[1].pass_blocking();
+    }
+
+    #[derive(Default)]
+    pub(crate) struct Shelf;
+
+    #[service]
+    impl Shelf {
+        #[command]
+        async fn early_shared(&self, doors: State<Doors>) {
+            doors[0].pass().await;
+            doors[1].let_one();
+        }
+
+        #[command]
+        fn late_shared(&self) -> bool {
+            stand::execute().wait().is_ok()
+        }
+    }
+
+    #[test]
+    fn asynchronous_handlers_that_have_begun_go_on_while_their_service_waits() {
+        let doors = Doors::default();
+        let bus = bus::builder().services(["underway", "underway_helper"]).clock(Clock::manual());
+        let bus = bus.state(doors.clone()).build().unwrap();
+        let meet = |early: Promise<()>, late: Promise<bool>| {
+            doors[0].wait_for_one();
+            doors[1].wait_for_one();
+            doors[0].let_one();
+            assert_eq!((late.wait(), early.wait()), (Ok(true), Ok(())));
+        };
+        meet(early::on(&bus).execute(), late::on(&bus).execute());
+        meet(early_shared::on(&bus).execute(), late_shared::on(&bus).execute());
+    }
 }
 
 mod shared {
@@ -328,12 +522,17 @@ mod deep {
 
     #[service("deep")]
     impl Deep {
+        /// Has a large stack, for a handler.
+        #[allow(clippy::large_stack_arrays, reason = "it is there to be large")]
         #[command]
         fn dive(&self, left: u32) -> Result<u32, String> {
+            let ballast = std::hint::black_box([0_u8; 48 << 10]);
             if left == 0 {
                 return Ok(0);
             }
-            Ok(1 + dive::execute(left - 1).wait().map_err(|error| error.to_string())?)
+            let rest = dive::execute(left - 1).wait();
+            std::hint::black_box(&ballast);
+            rest.map(|rest| rest + 1).map_err(|error| error.to_string())
         }
 
         #[command]
@@ -343,7 +542,8 @@ mod deep {
     }
 
     #[command(service = "deep_helper")]
-    fn reply(id: u32) -> u32 {
+    fn reply(id: u32, door: State<Door>) -> u32 {
+        door.pass_blocking();
         id
     }
 }
@@ -359,8 +559,14 @@ fn a_service_with_state_that_calls_itself_too_deep_is_told_and_lives() {
 
 #[test]
 fn many_waiting_handlers_of_a_service_with_state_do_not_pile_up() {
-    let bus = start(&["deep", "deep_helper"]);
+    let door = Door::default();
+    let bus = bus::builder().services(["deep", "deep_helper"]).state(door.clone());
+    let bus = bus.build().unwrap();
     let asked: Vec<_> = (0..2_000).map(|id| deep::ask::on(&bus).execute(id)).collect();
+    door.wait_for_one();
+    // Whoever would pile up has the time for it.
+    (0..1_000).for_each(|_| std::thread::yield_now());
+    door.open();
     for (id, promise) in (0..).zip(asked) {
         assert_eq!(promise.wait(), Ok(id));
     }

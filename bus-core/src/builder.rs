@@ -19,6 +19,7 @@ use crate::name;
 use crate::remote::{self, Consumer, Declares, Limits, Remote, Source};
 use crate::runtime::Runtime;
 use crate::service::Service;
+use crate::signal::Signal;
 use crate::state::States;
 use crate::table::{ByName, Command, Table};
 use crate::testing::{Replacements, Testing};
@@ -273,10 +274,7 @@ impl Builder {
     pub fn run(self) -> Result<()> {
         // A signal that arrives while the bus starts must not be lost.
         let signal = crate::signal::watch()?;
-        let bus = self.start()?;
-        signal.wait();
-        tracing::info!("a signal asks the process to stop");
-        bus.shutdown()
+        self.start()?.run_until(signal)
     }
 
     /// Puts `BUS_URL`, `BUS_SERVICES` and `BUS_TOPOLOGY` over what was chosen so far, as [`start`](Self::start) does.
@@ -295,14 +293,15 @@ impl Builder {
         }
         match env(ENV_TOPOLOGY) {
             Ok(None) => {}
-            Ok(Some(text)) => match Declares::parse(text.trim()) {
-                Some(declares) => self.declares = declares,
-                None => {
+            Ok(Some(text)) => {
+                let declares = Declares::parse(text.trim());
+                if declares.is_none() {
                     let text =
                         format!("{ENV_TOPOLOGY} is `{text}`; it can be `linked`, `own` or `none`");
                     self.faults.push(Fault::outside(ErrorKind::Config, text));
                 }
-            },
+                self.declares = declares.unwrap_or(self.declares);
+            }
             Err(fault) => self.faults.push(fault),
         }
         self
@@ -344,7 +343,7 @@ fn check_transport(url: Option<&str>) -> Option<Fault> {
         let text = "the transport is no URL; write `memory:` or `scheme://host`";
         return Some(Fault::outside(ErrorKind::Config, text));
     };
-    (scheme != "memory" && Connector::of(scheme).is_none()).then(|| {
+    Connector::of(scheme).is_none().then(|| {
         let text = format!(
             "the transport `{scheme}` is not compiled in; this build has {}; a broker comes with a \
              feature of `autobus`, such as `amqp`",
@@ -484,6 +483,23 @@ fn bind(
 #[must_use = "dropping it stops the bus"]
 pub struct Running {
     bus: Bus,
+}
+
+impl Running {
+    /// Waits for SIGINT or SIGTERM, and shuts the bus down. A second signal ends the process at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::shutdown`]; `Init` if the signals cannot be watched.
+    pub fn run(self) -> Result<()> {
+        self.run_until(crate::signal::watch()?)
+    }
+
+    fn run_until(self, signal: Signal) -> Result<()> {
+        signal.wait();
+        tracing::info!("a signal asks the process to stop");
+        self.shutdown()
+    }
 }
 
 impl Deref for Running {

@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) gate: Gate,
     pub(crate) graves: Graves,
     retries: Mutex<Retries>,
+    /// A shutdown is near its deadline, and asks handlers to stop.
+    pub(crate) late: AtomicBool,
     pub(crate) aborting: AtomicBool,
     pub(crate) unrouted: AtomicU64,
     pub(crate) fired: AtomicU64,
@@ -108,6 +110,7 @@ impl Shared {
             gate: Gate::default(),
             graves: Graves::default(),
             retries: Mutex::default(),
+            late: AtomicBool::new(false),
             aborting: AtomicBool::new(false),
             unrouted: AtomicU64::new(0),
             fired: AtomicU64::new(0),
@@ -142,7 +145,8 @@ impl Bus {
     ///
     /// Work that handlers fire or execute while they finish is accepted work too. A delivery that
     /// waits for its next attempt has it at once. The limit is the builder's `shutdown_within`,
-    /// 30 s by default. A second shutdown is harmless.
+    /// 30 s by default. Handlers that still run when four fifths of it are over see
+    /// [`Context::cancelled`]. A second shutdown is harmless.
     ///
     /// # Errors
     ///

@@ -1,6 +1,7 @@
 //! [`Context`]: what a handler can ask about the message that it handles.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 use crate::binding::Binding;
@@ -166,7 +167,7 @@ impl Context {
     /// Whether the message may have been handled before, by this listener: in an earlier attempt,
     /// whose outcome a broker may not have learnt.
     pub fn redelivered(&self) -> bool {
-        self.attempt > 1
+        self.attempt > 1 || self.envelope().is_some_and(|envelope| envelope.redelivered)
     }
 
     /// A key that is the same on every attempt of this listener for this message, and on no other:
@@ -204,12 +205,36 @@ impl Context {
         }
     }
 
-    /// Whether the work is no longer wanted: the caller cancelled, the handler's timeout has passed,
-    /// or the bus is past its shutdown deadline. A long handler looks now and then, and stops.
+    /// Whether the handler is asked to stop: its caller cancelled, its timeout has passed, or the bus
+    /// is shutting down and four fifths of the time for that are over. A long handler looks now and
+    /// then, and stops.
+    ///
+    /// Not earlier in a shutdown, since what was accepted is to be finished; and not later, so that a
+    /// handler which stops does so before it is left behind. What `#[shutdown]` does is always wanted
+    /// before the deadline.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use autobus_core as bus;
+    /// use bus::{Context, Failure, Promise};
+    ///
+    /// let bus = bus::Builder::new()
+    ///     .register_command("count", |ctx: &Context| (0_u64..).find(|_| ctx.cancelled()))
+    ///     .build()?;
+    /// let count: Promise<Option<u64>, Failure> = bus.execute_command("count", ());
+    /// count.cancel(); // else it counts until the bus asks it to stop
+    /// bus.shutdown()?;
+    /// # Ok::<(), bus::Error>(())
+    /// ```
     pub fn cancelled(&self) -> bool {
+        let stops = match &self.site {
+            Site::Handler(_) => &self.bus.0.late,
+            Site::Lifecycle(_) => &self.bus.0.aborting,
+        };
         self.message.call().is_some_and(crate::message::Caller::is_cancelled)
             || self.deadline.is_some_and(|deadline| self.bus.clock().now() >= deadline)
-            || self.bus.is_aborting()
+            || stops.load(Ordering::Acquire)
     }
 
     pub(crate) fn message(&self) -> &Arc<dyn Message> {

@@ -24,8 +24,8 @@ pub struct Envelope {
     pub exchange: String,
     /// The routing key, or the command's name.
     pub key: String,
-    /// CloudEvents `id`: unique for each message, and the same on every attempt; empty if whoever
-    /// sent it gave none.
+    /// CloudEvents `id`: unique for each message, and the same on every attempt. A transport gives
+    /// one to a message from elsewhere that has none, before it delivers it.
     pub id: String,
     /// CloudEvents `source`: who sent it; empty if whoever sent it did not say.
     pub source: String,
@@ -48,6 +48,8 @@ pub struct Envelope {
     /// How many of the attempts before this one ended without an outcome, because the consumer
     /// died or lost its connection.
     pub lost: u32,
+    /// Whether it may have been handled before, although no attempt was counted.
+    pub redelivered: bool,
     /// Everything else.
     pub headers: Headers,
     /// The payload.
@@ -76,6 +78,7 @@ impl Envelope {
             traceparent: None,
             attempt: 1,
             lost: 0,
+            redelivered: false,
             headers: Headers::default(),
             body,
         }

@@ -51,6 +51,8 @@ pub enum ExecuteError<E = Infallible> {
     Deadlock(Cycle),
     /// It was cancelled.
     Cancelled,
+    /// Its [`Gather`](crate::Gather) ended before it was sent, so it did not run.
+    NotSent,
     /// So many handlers wait on their threads already that another must not.
     Exhausted,
     /// The way back was lost: the command may or may not have run.
@@ -93,6 +95,7 @@ impl<E> ExecuteError<E> {
             Self::Refused(text) => ExecuteError::Refused(text),
             Self::Deadlock(cycle) => ExecuteError::Deadlock(cycle),
             Self::Cancelled => ExecuteError::Cancelled,
+            Self::NotSent => ExecuteError::NotSent,
             Self::Exhausted => ExecuteError::Exhausted,
             Self::Interrupted => ExecuteError::Interrupted,
             Self::NotStarted => ExecuteError::NotStarted,
@@ -113,6 +116,7 @@ impl<E: fmt::Display> fmt::Display for ExecuteError<E> {
             Self::Panicked => f.write_str("the command's handler panicked; its log has the text"),
             Self::Deadlock(cycle) => cycle.fmt(f),
             Self::Cancelled => f.write_str("the command was cancelled"),
+            Self::NotSent => f.write_str("the gather ended before the command was sent"),
             Self::Exhausted => {
                 f.write_str("too many handlers wait on their threads already; await instead")
             }
@@ -187,7 +191,9 @@ impl<E: fmt::Display> From<ExecuteError<E>> for Error {
             ExecuteError::Deadlock(_) => ErrorKind::Deadlock,
             ExecuteError::Exhausted => ErrorKind::Exhausted,
             ExecuteError::Refused(_) => ErrorKind::Refused,
-            ExecuteError::Cancelled | ExecuteError::Interrupted => ErrorKind::Execute,
+            ExecuteError::Cancelled | ExecuteError::NotSent | ExecuteError::Interrupted => {
+                ErrorKind::Execute
+            }
         };
         Self::new(kind, error.to_string())
     }

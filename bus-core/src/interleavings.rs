@@ -1,4 +1,4 @@
-//! Every interleaving of a few threads on the mailbox, the turn, and the answer of a promise.
+//! Every interleaving of a few threads on the mailbox, the turn, parking, and the answer of a promise.
 //!
 //! `cargo xtask test interleavings` runs these; they need `--cfg autobus_loom`.
 
@@ -11,8 +11,10 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use crate::execute_error::ExecuteError;
+use crate::park::Sleeper;
 use crate::promise::Slot;
 use crate::service::{Mailbox, Turn};
+use crate::testing::{Activity, Awake};
 
 struct Unpark(thread::Thread);
 
@@ -178,5 +180,48 @@ fn a_mailbox_has_one_consumer_and_loses_nothing_when_it_changes() {
             mine.join().unwrap();
         }
         assert!(!mailbox.has_substitutes());
+    });
+}
+
+/// On a test bus, whoever has woken a thread and sees nobody awake knows that it has seen why.
+#[test]
+fn a_thread_that_is_parked_is_woken_and_counts_as_awake_from_then_on() {
+    let mut search = loom::model::Builder::new();
+    search.preemption_bound = Some(3);
+    search.check(|| {
+        let activity = Arc::new(Activity::default());
+        let counted = activity.clone();
+        let sleeping = thread::spawn(move || {
+            let awake = Awake::new(&counted);
+            let sleeper = Sleeper::new();
+            sleeper.count(&awake);
+            let (given, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let wake = |_| {
+                let (counted, waker) = (counted.clone(), Waker::from(sleeper.clone()));
+                let (given, seen) = (given.clone(), seen.clone());
+                thread::spawn(move || {
+                    // Relaxed: it is the waking that brings it to the sleeper's notice.
+                    let mine = given.fetch_add(1, Ordering::Relaxed) + 1;
+                    waker.wake();
+                    assert!(!counted.is_over() || seen.load(Ordering::SeqCst) >= mine);
+                })
+            };
+            let wakers: Vec<_> = (0..2).map(wake).collect();
+            loop {
+                seen.store(given.load(Ordering::Relaxed), Ordering::SeqCst);
+                if seen.load(Ordering::SeqCst) == 2 {
+                    break;
+                }
+                sleeper.sleep(None);
+                assert!(!counted.is_over());
+            }
+            drop(awake);
+            wakers
+        });
+        // Joined here, since loom takes an unpark for the end of whatever a thread waits for.
+        for waker in sleeping.join().unwrap() {
+            waker.join().unwrap();
+        }
+        assert!(activity.is_over());
     });
 }

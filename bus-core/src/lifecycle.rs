@@ -2,7 +2,8 @@
 //!
 //! Starting: mailboxes accept, then every state is made on its thread, then the gate opens and
 //! handlers run; one failure stops all. Stopping: new work is refused, accepted work is finished,
-//! threads are joined, within a deadline.
+//! threads are joined, within a deadline. Handlers that still run when most of that time is over are
+//! asked to stop.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -52,6 +53,10 @@ impl Gate {
         }
     }
 }
+
+/// How much of a shutdown's limit has passed when handlers are asked to stop. Before, what was accepted
+/// is to be finished; the rest is for those who stop.
+const LATE: (u32, u32) = (4, 5);
 
 /// Starts the threads of all services and opens the gate.
 pub(crate) fn start(bus: &Bus) -> Result<()> {
@@ -133,8 +138,12 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
         remote.leave();
     }
     // Not the bus's clock: a clock that stands still must not keep the process from ending.
-    let deadline = later(Instant::now(), limit);
-    let drained = drain(bus, deadline);
+    let begin = Instant::now();
+    let (late, deadline) = (later(begin, limit / LATE.1 * LATE.0), later(begin, limit));
+    let drained = drain(bus, late) || {
+        bus.0.late.store(true, Ordering::Release);
+        drain(bus, deadline)
+    };
     let services = {
         let mut table = bus.table_mut();
         table.phase = Phase::Closed;
@@ -145,6 +154,7 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
         .filter(|service| !service.mailbox.is_idle())
         .map(|service| (service.name.to_string(), service.mailbox.open()))
         .collect();
+    let inline = bus.0.inline.load(Ordering::Acquire);
     if !drained {
         bus.0.aborting.store(true, Ordering::Release);
     }
@@ -182,6 +192,9 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
         let busy: Vec<String> =
             busy.iter().map(|(name, open)| format!("`{name}` ({open} deliveries)")).collect();
         let _ = write!(text, "; not done: {}", busy.join(", "));
+    }
+    if inline > 0 {
+        let _ = write!(text, "; on the threads of callers: {inline} inline handlers");
     }
     if !stuck.is_empty() {
         let _ = write!(text, "; stuck and left behind: {}", name::list(&stuck));

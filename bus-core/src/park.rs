@@ -3,16 +3,17 @@
 //! On a test bus the threads of services are counted while they are awake, from the moment that
 //! something wakes them, so that it can tell when nothing runs and nothing is about to.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 use std::time::Instant;
 
+use crate::sync::AtomicU8;
+use crate::sync::thread::{self, Thread};
 use crate::testing::{Activity, Awake};
 
 /// A thread as those see it who wake it.
-struct Sleeper {
+pub(crate) struct Sleeper {
     thread: Thread,
     state: AtomicU8,
     /// What counts it while it is awake.
@@ -29,49 +30,60 @@ impl Wake for Sleeper {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let activity = self.activity.get();
-        if let Some(activity) = activity
-            && self.state.swap(WOKEN, Ordering::AcqRel) == ASLEEP
-        {
-            activity.begin();
+        if let Some(activity) = self.activity.get() {
+            self.rouse(activity, WOKEN);
         }
         self.thread.unpark();
     }
 }
 
 impl Sleeper {
+    /// For the thread that calls this.
+    pub(crate) fn new() -> Arc<Self> {
+        let (thread, state) = (thread::current(), AtomicU8::new(AWAKE));
+        Arc::new(Self { thread, state, activity: OnceLock::new() })
+    }
+
+    /// Counts the thread, whose whole life `awake` stands for, as awake unless it is parked.
+    pub(crate) fn count(&self, awake: &Awake) {
+        // Set once: the thread belongs to one bus.
+        let _ = self.activity.set(awake.activity().clone());
+    }
+
     /// Sleeps, perhaps not at all.
-    fn sleep(&self, deadline: Option<Instant>) {
+    pub(crate) fn sleep(&self, deadline: Option<Instant>) {
         let Some(activity) = self.activity.get() else { return park_thread(deadline) };
         let fell = self.state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire);
         if fell.is_err() {
-            // Woken since it was awake last; whoever woke it counted nothing.
-            self.state.store(AWAKE, Ordering::Release);
+            // Woken since it was awake last; whoever woke it counted nothing. No plain store, which might
+            // undo a waking without having seen what it was for.
+            self.state.swap(AWAKE, Ordering::AcqRel);
             return;
         }
         activity.end();
         park_thread(deadline);
-        if self.state.swap(AWAKE, Ordering::AcqRel) == ASLEEP {
-            activity.begin();
+        self.rouse(activity, AWAKE);
+    }
+
+    /// Ends the sleep, for `state`, unless it is over. It counts as awake before anybody, another
+    /// waker above all, can see that it is.
+    fn rouse(&self, activity: &Activity, state: u8) {
+        activity.begin();
+        if self.state.swap(state, Ordering::AcqRel) != ASLEEP {
+            activity.end();
         }
     }
 }
 
 fn park_thread(deadline: Option<Instant>) {
     match deadline {
-        None => std::thread::park(),
-        Some(deadline) => {
-            std::thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
-        }
+        None => thread::park(),
+        Some(deadline) => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
     }
 }
 
 thread_local! {
-    static ME: Arc<Sleeper> = Arc::new(Sleeper {
-        thread: std::thread::current(),
-        state: AtomicU8::new(AWAKE),
-        activity: OnceLock::new(),
-    });
+    static ME: Arc<Sleeper> = Sleeper::new();
     static WAKER: Waker = Waker::from(ME.with(Arc::clone));
 }
 
@@ -82,8 +94,7 @@ pub(crate) fn waker() -> Waker {
 
 /// Counts this thread, whose whole life `awake` stands for, as awake unless it is parked.
 pub(crate) fn count(awake: &Awake) {
-    // Set once: the thread belongs to one bus.
-    let _ = ME.with(|me| me.activity.set(awake.activity().clone()));
+    ME.with(|me| me.count(awake));
 }
 
 /// Polls once, for this thread.

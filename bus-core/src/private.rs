@@ -23,6 +23,7 @@ pub use crate::event::{
     Upcast,
 };
 pub use crate::failure::Failure;
+pub use crate::gather::{Gather, scatter};
 pub use crate::global::{dispatch, execute, fire_clone};
 pub use crate::handler::{
     Access, Body, Exclusive, Handler, HandlerResult, HandlerResult as Handled, Instance, Link,

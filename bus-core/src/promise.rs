@@ -150,6 +150,33 @@ impl<T, E> Promise<T, E> {
         self
     }
 
+    /// Cancels it, from wherever it is.
+    pub(crate) fn canceller(&self) -> Box<dyn Fn() + Send + Sync>
+    where
+        T: 'static,
+        E: 'static,
+    {
+        match &self.answer {
+            // It came before it could be cancelled.
+            Source::Here(_) => Box::new(|| {}),
+            Source::There(reply) => {
+                let reply = reply.clone();
+                Box::new(move || reply.cancel())
+            }
+        }
+    }
+
+    /// The same promise, for whoever moves the time of a test bus for several together.
+    pub(crate) fn undriven(mut self) -> Self {
+        drop(self.drive());
+        self
+    }
+
+    /// When it is over at the latest, by the clock of its bus.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline.as_ref().map(|(_, deadline)| *deadline)
+    }
+
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
         let Some(mut drive) = self.drive() else { return self.poll_once(cx) };
         let answer = drive.poll(cx, |cx| self.poll_once(cx));
@@ -344,17 +371,17 @@ impl<T, E> Slot<T, E> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the answer, unless one was given before.
-    pub(crate) fn fill(&self, answer: Result<T, ExecuteError<E>>) {
+    /// Gives the answer, unless one was given before; says whether it did.
+    pub(crate) fn fill(&self, answer: Result<T, ExecuteError<E>>) -> bool {
         let mut state = self.lock();
-        if let Answer::Open(waker) = &mut *state {
-            let waker = waker.take();
-            *state = Answer::There(answer);
-            drop(state);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+        let Answer::Open(waker) = &mut *state else { return false };
+        let waker = waker.take();
+        *state = Answer::There(answer);
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
         }
+        true
     }
 
     pub(crate) fn is_filled(&self) -> bool {

@@ -1,9 +1,15 @@
 //! What a bus counts, and whether it is well.
+//!
+//! What waits is counted when somebody asks, by a look at all that waits: nothing that is sent pays
+//! for it.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::binding::Binding;
 use crate::bus::Bus;
+use crate::handler::Access;
 use crate::remote::{Outbox, Remote};
 use crate::table::Phase;
 
@@ -71,11 +77,29 @@ pub struct ServiceStats {
 }
 
 /// What a bus has counted for one command or listener.
+///
+/// # Examples
+///
+/// How many further processes would work off what waits, if each may have so much in line:
+///
+/// ```
+/// # use autobus_core as bus;
+/// fn wanted(handler: &bus::HandlerStats, in_line: u64) -> u64 {
+///     handler.waiting.div_ceil(in_line).saturating_sub(handler.consumers)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandlerStats {
     /// Its name.
     pub name: String,
+    /// Deliveries that wait for it and have not started; not those that wait for a further attempt.
+    pub waiting: u64,
+    /// Who takes them: each process that runs the handler is one. In one process it is 1.
+    pub consumers: u64,
+    /// How many each of them runs at once: 1 if it is synchronous or has its state for itself, else
+    /// its `concurrency`. Nothing for a command that has no limit; its tasks have 1.
+    pub concurrency: Option<usize>,
     /// Attempts that succeeded.
     pub handled: u64,
     /// Attempts that failed, panics included.
@@ -89,10 +113,16 @@ pub struct HandlerStats {
 }
 
 impl HandlerStats {
-    fn of(binding: &Binding, direct: u64) -> Self {
+    /// What this process knows. What a broker knows of the handler's queue, its messages that were
+    /// delivered to nobody and its consumers, belongs to `waiting` and `consumers` as well.
+    fn of(binding: &Binding, direct: u64, waiting: u64, default: Option<usize>) -> Self {
         let counts = &binding.counts;
+        let alone = !binding.code.is_async() || binding.access == Access::Exclusive;
         Self {
             name: binding.name.to_string(),
+            waiting,
+            consumers: 1,
+            concurrency: if alone { Some(1) } else { binding.policy.concurrency.or(default) },
             handled: counts.handled.load(Ordering::Relaxed) + direct,
             failed: counts.failed.load(Ordering::Relaxed),
             panicked: counts.panicked.load(Ordering::Relaxed),
@@ -142,11 +172,19 @@ impl Bus {
             })
             .collect();
         services.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut waiting: HashMap<usize, u64> = HashMap::new();
+        for service in &table.services {
+            service.each_waiting(|binding| *waiting.entry(address(binding)).or_default() += 1);
+        }
         let (mut handlers, fired) = self.0.lanes.counted(|direct| {
-            let bindings = table.bindings();
-            let handlers = bindings.iter().map(|b| HandlerStats::of(b, direct(Some(b))));
-            let fired = self.0.fired.load(Ordering::Relaxed) + direct(None);
-            (handlers.collect::<Vec<HandlerStats>>(), fired)
+            let of = |binding: Arc<Binding>, default| {
+                let waiting = waiting.get(&address(&binding)).copied().unwrap_or(0);
+                HandlerStats::of(&binding, direct(Some(&binding)), waiting, default)
+            };
+            let commands = table.commands().map(|command| of(command.binding.clone(), None));
+            let listeners = table.listeners().map(|listener| of(listener, Some(1)));
+            let handlers: Vec<HandlerStats> = commands.chain(listeners).collect();
+            (handlers, self.0.fired.load(Ordering::Relaxed) + direct(None))
         });
         handlers.sort_by(|a, b| a.name.cmp(&b.name));
         Stats {
@@ -180,4 +218,8 @@ impl Bus {
         }
         Health { live: !self.is_aborting(), ready, reasons }
     }
+}
+
+fn address(binding: &Arc<Binding>) -> usize {
+    Arc::as_ptr(binding).addr()
 }

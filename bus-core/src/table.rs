@@ -166,10 +166,20 @@ impl Table {
         })
     }
 
+    /// Every command that is served here.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &Arc<Command>> {
+        self.commands.values()
+    }
+
+    /// Every bound listener.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = Arc<Binding>> {
+        self.router.bindings().into_iter()
+    }
+
     /// Every bound handler.
     pub(crate) fn bindings(&self) -> Vec<Arc<Binding>> {
-        let commands = self.commands.values().map(|command| command.binding.clone());
-        commands.chain(self.router.bindings()).collect()
+        let commands = self.commands().map(|command| command.binding.clone());
+        commands.chain(self.listeners()).collect()
     }
 }
 

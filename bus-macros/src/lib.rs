@@ -39,12 +39,16 @@ use proc_macro::TokenStream;
 
 /// Makes a function a command: it can be called through the bus, by its name.
 ///
-/// The function stays as it is. Beside it stands its *handle*, a type of the same name with three
+/// The function stays as it is. Beside it stands its *handle*, a type of the same name with four
 /// functions: `execute(..)` returns a `Promise` of the answer, `dispatch(..)` runs it as a task
-/// that nobody waits for and returns a `Receipt`, `on(&bus)` gives both on a given bus. They take
+/// that nobody waits for and returns a `Receipt`, `scatter(items)` executes it once for each item and
+/// returns a `Gather` of the results, `on(&bus)` gives the same on a given bus. They take
 /// exactly the parameters of the function, less those that the bus supplies: `&Context` and
 /// `State<T>`, known by these names. The handle is as visible as the function, and at least in the
 /// whole crate.
+///
+/// An item is the parameter, if there is one, else the tuple of them; what is lent to `execute` is
+/// owned there. It comes back with its result, so it is `Clone`.
 ///
 /// ```rust,standalone_crate
 /// use bus::prelude::*;
@@ -65,6 +69,8 @@ use proc_macro::TokenStream;
 ///     assert_eq!(say_hello::execute("Alice").wait()?, "Hello, Alice!");
 ///     assert_eq!(invoice::on(&bus).execute(7).wait()?, "7 by billing.invoice");
 ///     invoice::dispatch(8).handled().wait()?.ok()?;
+///     let invoices = invoice::scatter([9, 0]).all().wait();
+///     assert_eq!(invoices[1], (0, Err(ExecuteError::Handler("no order".to_owned()))));
 ///     bus.shutdown()
 /// }
 /// ```

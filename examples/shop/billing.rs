@@ -1,16 +1,16 @@
 //! Billing: writes an invoice for every order, and takes back what is charged back.
 //!
 //! Its listeners keep no state. The ledger does, as a service of its own below this one:
-//! `billing.ledger`. They reach it through commands, which will not change when it moves to another
-//! process.
+//! `billing.ledger`. They reach it through commands, which do not change when it moves to another
+//! process. Several processes may run it, if their books are in one place.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::error::Error;
-use std::fmt;
 
 use bus::prelude::*;
 
-use crate::money::{Currency, Money};
+use crate::ledger::{LedgerError, LedgerStore};
+use crate::money::Money;
 use crate::order::Order;
 
 /// Hears every version, each as an `Order`. A ledger that is out of reach has three minutes to come
@@ -36,23 +36,28 @@ async fn charge_back(order: &Order, ctx: &Context) -> Result<(), Box<dyn Error>>
 }
 
 /// The accounts of the customers, and what each has been billed.
-#[derive(Default)]
 pub struct Ledger {
-    balances: BTreeMap<(String, Currency), i64>,
-    references: HashSet<String>,
-    invoices: u64,
-    chargebacks: u64,
+    store: State<LedgerStore>,
 }
 
 /// What is booked on an account.
 #[payload]
+#[derive(Copy)]
 pub enum Booking {
     Invoice(Money),
     Chargeback(Money),
 }
 
+impl Booking {
+    pub fn money(self) -> Money {
+        let (Self::Invoice(money) | Self::Chargeback(money)) = self;
+        money
+    }
+}
+
 /// How much the ledger has booked.
 #[payload]
+#[derive(Default)]
 pub struct Booked {
     pub invoices: u64,
     pub chargebacks: u64,
@@ -60,56 +65,32 @@ pub struct Booked {
 
 #[service]
 impl Ledger {
+    #[init]
+    fn open(store: State<LedgerStore>) -> Self {
+        Self { store }
+    }
+
     /// Books an amount on an account, once for each reference: a delivery that comes again, because
     /// its acknowledgement was lost, is not billed again.
     #[command]
-    fn book(&mut self, reference: &str, account: &str, booking: Booking) -> Result<(), Overflow> {
-        if self.references.contains(reference) {
-            return Ok(());
-        }
-        let (Booking::Invoice(money) | Booking::Chargeback(money)) = booking;
-        let balance = self.balances.entry((account.to_owned(), money.currency)).or_default();
-        let (sum, count) = match booking {
-            Booking::Invoice(_) => (balance.checked_add(money.cents), &mut self.invoices),
-            Booking::Chargeback(_) => (balance.checked_sub(money.cents), &mut self.chargebacks),
-        };
-        *balance = sum.ok_or_else(|| Overflow(account.to_owned()))?;
-        *count += 1;
-        self.references.insert(reference.to_owned());
-        Ok(())
+    fn book(&self, reference: &str, account: &str, booking: Booking) -> Result<(), LedgerError> {
+        self.store.book(reference, account, booking)
     }
 
     /// What an account has been billed, in each currency that it was billed in.
     #[command]
-    fn balance(&self, account: &str) -> Vec<Money> {
-        let currencies = Currency::ALL.into_iter();
-        let balances = currencies.filter_map(|currency| {
-            let cents = *self.balances.get(&(account.to_owned(), currency))?;
-            Some(Money { cents, currency })
-        });
-        balances.collect()
+    fn balance(&self, account: &str) -> Result<Vec<Money>, LedgerError> {
+        self.store.balance(account)
     }
 
     /// Every account by name.
     #[command]
-    fn accounts(&self) -> BTreeSet<String> {
-        self.balances.keys().map(|(account, _)| account.clone()).collect()
+    fn accounts(&self) -> Result<BTreeSet<String>, LedgerError> {
+        self.store.accounts()
     }
 
     #[command]
-    fn booked(&self) -> Booked {
-        Booked { invoices: self.invoices, chargebacks: self.chargebacks }
+    fn booked(&self) -> Result<Booked, LedgerError> {
+        self.store.booked()
     }
 }
-
-/// An account has more than can be counted.
-#[derive(Debug)]
-pub struct Overflow(String);
-
-impl fmt::Display for Overflow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the account `{}` has more than can be counted", self.0)
-    }
-}
-
-impl Error for Overflow {}

@@ -56,6 +56,13 @@ impl From<OrderV1> for Order {
     }
 }
 
+/// What an order would cost, for whoever has not decided yet.
+#[command]
+fn quote(order: &Order) -> Result<Money, Malformed> {
+    order.check()?;
+    order.total()
+}
+
 impl Order {
     /// What the order costs.
     ///

@@ -1,5 +1,7 @@
 //! The totals: asked from the services that keep them, and written as an aligned table.
 
+use std::fmt::Display;
+
 use bus::prelude::*;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -19,32 +21,38 @@ pub struct Counts {
 ///
 /// # Errors
 ///
-/// If a service does not answer. One that runs in no process that can be reached is noted as such.
+/// If a service answers with an error. One that cannot be reached is noted as such.
 pub fn write(bus: &Bus, counts: Counts) -> bus::Result<String> {
     let mut rows = vec![row("accepted", counts.accepted), row("skipped", counts.skipped)];
-    if let Some(booked) = ask(booked::execute())? {
-        rows.push(row("billing: invoices", booked.invoices));
-        rows.push(row("billing: chargebacks", booked.chargebacks));
-    } else {
-        rows.push(absent("billing"));
+    match ask(booked::execute())? {
+        Ok(booked) => {
+            rows.push(row("billing: invoices", booked.invoices));
+            rows.push(row("billing: chargebacks", booked.chargebacks));
+        }
+        Err(why) => rows.push(absent("billing", why)),
     }
-    if let Some(shipped) = ask(shipped::execute())? {
-        rows.push(row("logistic: orders shipped", shipped.orders));
-        rows.push(row("logistic: pieces shipped", shipped.pieces));
-        rows.push(row("logistic: pieces returned", shipped.returned));
-    } else {
-        rows.push(absent("logistic"));
+    match ask(shipped::execute())? {
+        Ok(shipped) => {
+            rows.push(row("logistic: orders shipped", shipped.orders));
+            rows.push(row("logistic: pieces shipped", shipped.pieces));
+            rows.push(row("logistic: pieces returned", shipped.returned));
+        }
+        Err(why) => rows.push(absent("logistic", why)),
     }
-    if let Some(recorded) = ask(recorded::execute())? {
-        rows.extend(recorded.into_iter().map(|(key, count)| row(&format!("audit: {key}"), count)));
-    } else {
-        rows.push(absent("audit"));
+    match ask(recorded::execute())? {
+        Ok(recorded) => {
+            rows.extend(
+                recorded.into_iter().map(|(key, count)| row(&format!("audit: {key}"), count)),
+            );
+        }
+        Err(why) => rows.push(absent("audit", why)),
     }
     let stats = bus.stats();
     rows.push(row("failed deliveries", (stats.dead_letters + stats.retrying) as u64));
 
     let mut text = align(&rows);
-    if let Some(accounts) = ask(accounts::execute())?.filter(|accounts| !accounts.is_empty()) {
+    let accounts = ask(accounts::execute())?.unwrap_or_default();
+    if !accounts.is_empty() {
         text.push('\n');
         text.push_str(&align(&balances(accounts)?));
     }
@@ -56,7 +64,10 @@ fn balances(accounts: impl IntoIterator<Item = String>) -> bus::Result<Vec<Vec<S
     let mut sums = [0_i128; Currency::ALL.len()];
     let mut rows = vec![with_columns("account", Currency::ALL.map(|it| it.to_string()))];
     for account in accounts {
-        let balances = balance::execute(&account).wait()?;
+        let Ok(balances) = ask(balance::execute(&account))? else {
+            rows.push(with_columns(&account, Currency::ALL.map(|_| "?".to_owned())));
+            continue;
+        };
         let cents = Currency::ALL.map(|currency| {
             balances.iter().find(|money| money.currency == currency).map(|money| money.cents)
         });
@@ -71,11 +82,14 @@ fn balances(accounts: impl IntoIterator<Item = String>) -> bus::Result<Vec<Vec<S
     Ok(rows)
 }
 
-/// The answer of a command, or `None` if nobody that can be reached serves it.
-fn ask<T>(answer: Promise<T>) -> bus::Result<Option<T>> {
+/// The answer of a command, or why nobody gives one.
+fn ask<T, E: Display>(answer: Promise<T, E>) -> bus::Result<Result<T, &'static str>> {
     match answer.wait() {
-        Ok(answer) => Ok(Some(answer)),
-        Err(ExecuteError::NotFound(_)) => Ok(None),
+        Ok(answer) => Ok(Ok(answer)),
+        Err(ExecuteError::NotFound(_)) => Ok(Err("not run here")),
+        Err(ExecuteError::Interrupted | ExecuteError::Timeout | ExecuteError::Transport(_)) => {
+            Ok(Err("out of reach"))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -84,8 +98,8 @@ fn row(name: &str, count: u64) -> Vec<String> {
     vec![name.to_owned(), grouped(&count.to_string())]
 }
 
-fn absent(service: &str) -> Vec<String> {
-    vec![service.to_owned(), "not run here".to_owned()]
+fn absent(service: &str, why: &str) -> Vec<String> {
+    vec![service.to_owned(), why.to_owned()]
 }
 
 fn with_columns(name: &str, columns: impl IntoIterator<Item = String>) -> Vec<String> {

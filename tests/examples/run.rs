@@ -18,12 +18,16 @@ pub(crate) struct Run {
 /// The example of this name, with nothing on standard input and nothing chosen by the environment.
 pub(crate) fn example(name: &str) -> Example {
     let mut command = Command::new(program(name));
-    command.env_remove("BUS_URL").env_remove("BUS_SERVICES").stdin(Stdio::null());
+    command
+        .env_remove("BUS_URL")
+        .env_remove("BUS_SERVICES")
+        .env_remove("LEDGER_URL")
+        .stdin(Stdio::null());
     Example(command)
 }
 
 /// Cargo builds the examples before it runs tests, next to the folder that this test runs from.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a running program has a path");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("tests run in `deps`");
     let path = profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);

@@ -5,6 +5,8 @@
 mod bench;
 mod handlers;
 mod instructions;
+mod node;
+mod servers;
 mod steps;
 mod test;
 
@@ -18,6 +20,7 @@ Usage: cargo xtask <task>
   test              run every step that must pass before a change lands
   test --list       list the steps and the commands that they run
   test <step>...    run these steps only
+  test --setup ...  before that, install the servers that are missing (Debian, Ubuntu)
   help              print this
 ";
 

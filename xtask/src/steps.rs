@@ -15,6 +15,16 @@ pub(crate) struct Step {
     pub(crate) env: &'static [(&'static str, &'static str)],
     /// The arguments of cargo.
     pub(crate) args: &'static [&'static str],
+    /// What must be there when it runs.
+    pub(crate) needs: Needs,
+}
+
+/// What a step needs beside cargo.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Needs {
+    Nothing,
+    /// The servers of [`SERVERS`](crate::servers::SERVERS), and the RabbitMQ node of the run.
+    Servers,
 }
 
 /// Every step, in the order in which they run.
@@ -24,12 +34,14 @@ pub(crate) const STEPS: &[Step] = &[
         about: "the sources are formatted",
         env: &[],
         args: &["fmt", "--all", "--check"],
+        needs: Needs::Nothing,
     },
     Step {
         name: "clippy",
         about: "no lint warns, in any target",
         env: &[],
         args: &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"],
+        needs: Needs::Nothing,
     },
     Step {
         name: "clippy-tokio",
@@ -45,6 +57,7 @@ pub(crate) const STEPS: &[Step] = &[
             "--deny",
             "warnings",
         ],
+        needs: Needs::Nothing,
     },
     // Before the tests, which run them: `--tests` alone would not build them.
     Step {
@@ -52,26 +65,30 @@ pub(crate) const STEPS: &[Step] = &[
         about: "the examples build",
         env: &[],
         args: &["build", "--workspace", "--examples"],
+        needs: Needs::Nothing,
     },
     Step {
         name: "tests",
         about: "unit and integration tests pass, those that run the examples among them",
         env: &[],
         args: &["test", "--workspace", "--lib", "--bins", "--tests"],
+        needs: Needs::Nothing,
     },
     Step {
         name: "doctests",
         about: "the code in the documentation and the README runs",
         env: &[],
         args: &["test", "--workspace", "--doc"],
+        needs: Needs::Nothing,
     },
     Step {
         name: "docs",
         about: "the documentation builds without a warning",
         env: &[("RUSTDOCFLAGS", "-D warnings")],
         args: &["doc", "--workspace", "--no-deps"],
+        needs: Needs::Nothing,
     },
-    // The default features are none, so `tests` has run without any.
+    // The packages of the workspace ask for `amqp`, so `tests` has run with that; this runs without.
     Step {
         name: "tokio",
         about: "all of it passes with the feature `tokio`; what compiles does not depend on it",
@@ -87,6 +104,50 @@ pub(crate) const STEPS: &[Step] = &[
             "--skip=programs",
             "--skip=unmet_bounds",
         ],
+        needs: Needs::Nothing,
+    },
+    // One step for all packages, whose tests share the node of the run.
+    Step {
+        name: "servers",
+        about: "what needs servers passes with private ones",
+        env: &[],
+        args: &[
+            "test",
+            "--package=autobus-amqp",
+            "--package=autobus-example-coordinator",
+            "--package=autobus-testkit",
+            "--lib",
+            "--tests",
+            "--",
+            "--ignored",
+        ],
+        needs: Needs::Servers,
+    },
+    // Before the tests that run it.
+    Step {
+        name: "shop",
+        about: "the shop builds with RabbitMQ",
+        env: &[],
+        args: &["build", "--package=autobus", "--features=amqp", "--example=shop"],
+        needs: Needs::Nothing,
+    },
+    Step {
+        name: "faults",
+        about: "the shop as five processes loses nothing, whatever is killed on the way",
+        env: &[],
+        args: &[
+            "test",
+            "--package=autobus",
+            "--features=amqp",
+            "--test=shop_amqp",
+            "--test=faults",
+            "--test=disconnected",
+            "--",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ],
+        needs: Needs::Servers,
     },
     // A folder of its own: the flag would have everything else built anew.
     Step {
@@ -101,6 +162,7 @@ pub(crate) const STEPS: &[Step] = &[
             "--target-dir=target/interleavings",
             "interleavings",
         ],
+        needs: Needs::Nothing,
     },
     Step {
         name: "bench-lints",

@@ -5,25 +5,36 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::steps::{STEPS, Step};
+use crate::node::{self, Node};
+use crate::servers;
+use crate::steps::{Needs, STEPS, Step};
 
-/// Runs the steps of these names, all of them if there are none, or lists them.
+/// Runs the steps of these names, all of them if there are none, or lists them. With `--setup` among
+/// the names, installs missing servers first.
 ///
 /// # Errors
 ///
-/// A name that no step has; the step that failed, and how to run it alone.
+/// A name that no step has; servers that are missing, before any step runs; the step that failed, and
+/// how to run it alone.
 pub(crate) fn test(names: &[&str]) -> Result<(), String> {
     if names == ["--list"] {
         print!("{}", list());
         return Ok(());
     }
-    let steps = select(names)?;
+    let (flags, names): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| **name == SETUP);
+    let steps = select(&names)?;
+    if !flags.is_empty() {
+        servers::set_up()?;
+    } else if steps.iter().any(|step| step.needs == Needs::Servers) {
+        servers::check()?;
+    }
     let start = Instant::now();
+    let mut node = None;
     let mut times = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         heading(&format!("{}/{} {}: {}", index + 1, steps.len(), step.name, step.about));
         println!("$ {step}");
-        let (passed, time) = run(step)?;
+        let (passed, time) = run(step, &mut node)?;
         times.push(time);
         if !passed {
             summary(&steps, &times, false, start.elapsed());
@@ -34,6 +45,8 @@ pub(crate) fn test(names: &[&str]) -> Result<(), String> {
     summary(&steps, &times, true, start.elapsed());
     Ok(())
 }
+
+const SETUP: &str = "--setup";
 
 fn list() -> String {
     let lines =
@@ -54,18 +67,30 @@ fn select(names: &[&str]) -> Result<Vec<&'static Step>, String> {
     names.iter().map(find).collect()
 }
 
-fn run(step: &Step) -> Result<(bool, Duration), String> {
-    // The cargo that runs this, at the root of the workspace, wherever it was called.
+/// Runs a step, with the node of the run if it needs one; the first that does starts it.
+fn run(step: &Step, node: &mut Option<Node>) -> Result<(bool, Duration), String> {
+    let start = Instant::now();
+    let mut command = cargo();
+    command.args(step.args).envs(step.env.iter().copied());
+    if step.needs == Needs::Servers {
+        if node.is_none() {
+            *node = Some(Node::start(cargo())?);
+        }
+        command.envs(node.iter().map(|node| (node::ENV, &node.address)));
+    }
+    let status = command
+        .status()
+        .map_err(|error| format!("`{}` cannot be run: {error}", command.get_program().display()))?;
+    Ok((status.success(), start.elapsed()))
+}
+
+/// The cargo that runs this, at the root of the workspace, wherever it was called.
+fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-    let start = Instant::now();
-    let status = Command::new(&cargo)
-        .args(step.args)
-        .envs(step.env.iter().copied())
-        .current_dir(root)
-        .status()
-        .map_err(|error| format!("`{}` cannot be run: {error}", cargo.display()))?;
-    Ok((status.success(), start.elapsed()))
+    let mut command = Command::new(cargo);
+    command.current_dir(root);
+    command
 }
 
 fn heading(text: &str) {
@@ -110,6 +135,16 @@ mod tests {
         assert_eq!(names.len(), STEPS.len());
         let two = select(&["docs", "fmt"]).unwrap();
         assert_eq!([two[0].name, two[1].name], ["docs", "fmt"]);
+    }
+
+    #[test]
+    fn interleavings_and_the_stress_test_are_among_what_must_pass() {
+        let runs = |name: &str, argument: &str| {
+            STEPS.iter().any(|step| step.name == name && step.args.contains(&argument))
+        };
+        assert!(runs("interleavings", "interleavings"));
+        // Unfiltered, so the stress test is one of them.
+        assert!(runs("tests", "--tests"));
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub(crate) fn write(answer: Result<Vec<u8>, ExecuteError<Failure>>) -> Envelope 
             ("deadlock", Fault { services, ..Fault::default() })
         }
         Err(ExecuteError::Cancelled) => ("cancelled", Fault::default()),
+        Err(ExecuteError::NotSent) => ("not-sent", Fault::default()),
         Err(ExecuteError::Exhausted) => ("exhausted", Fault::default()),
         Err(ExecuteError::Interrupted) => ("interrupted", Fault::default()),
         Err(ExecuteError::Codec(error)) => {
@@ -99,6 +100,7 @@ pub(crate) fn read(answer: Envelope) -> Result<Vec<u8>, ExecuteError<Failure>> {
         "refused" => ExecuteError::Refused(fault.message),
         "deadlock" => ExecuteError::Deadlock(Cycle(fault.services)),
         "cancelled" => ExecuteError::Cancelled,
+        "not-sent" => ExecuteError::NotSent,
         "exhausted" => ExecuteError::Exhausted,
         "interrupted" => ExecuteError::Interrupted,
         "codec" => ExecuteError::Codec(CodecError::new(fault.path, fault.message)),
@@ -124,6 +126,7 @@ mod tests {
             Err(ExecuteError::Refused("why".to_owned())),
             Err(ExecuteError::Deadlock(Cycle(vec!["a".to_owned(), "b".to_owned()]))),
             Err(ExecuteError::Cancelled),
+            Err(ExecuteError::NotSent),
             Err(ExecuteError::Exhausted),
             Err(ExecuteError::Interrupted),
             Err(ExecuteError::Codec(CodecError::new("order.id", "is missing"))),

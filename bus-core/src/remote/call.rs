@@ -1,11 +1,11 @@
 //! A command that another process serves: the call, and where its answer appears.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{Remote, answer};
-use crate::bus::Bus;
+use crate::bus::{Bus, Shared};
 use crate::current;
 use crate::execute_error::{ExecuteError, NotFound};
 use crate::failure::Failure;
@@ -14,20 +14,33 @@ use crate::transport::{CallError, Resolver};
 use crate::waits::Target;
 
 /// A call that is answered elsewhere.
-#[derive(Default)]
-struct Elsewhere(Slot<Vec<u8>, Failure>);
+struct Elsewhere {
+    bus: Weak<Shared>,
+    command: String,
+    /// The id of its message.
+    id: String,
+    answer: Slot<Vec<u8>, Failure>,
+}
 
 impl Reply<Vec<u8>, Failure> for Elsewhere {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, ExecuteError<Failure>>> {
-        self.0.take(cx)
+        self.answer.take(cx)
     }
 
     fn is_done(&self) -> bool {
-        self.0.is_filled()
+        self.answer.is_filled()
     }
 
     fn cancel(&self) {
-        self.0.fill(Err(ExecuteError::Cancelled));
+        if !self.answer.fill(Err(ExecuteError::Cancelled)) {
+            return;
+        }
+        let bus = self.bus.upgrade().map(Bus);
+        if let Some((bus, remote)) =
+            bus.as_ref().and_then(|bus| Some((bus, bus.0.remote.as_ref()?)))
+        {
+            remote.cancel(bus, &self.command, &self.id);
+        }
     }
 
     fn target(&self) -> Option<Target> {
@@ -48,12 +61,17 @@ impl Remote {
             return Promise::ready(Err(ExecuteError::Closed));
         }
         let message = self.envelope(bus, "", &unknown.command, body);
-        let call = Arc::new(Elsewhere::default());
+        let call = Arc::new(Elsewhere {
+            bus: Arc::downgrade(&bus.0),
+            command: unknown.command.clone(),
+            id: message.id.clone(),
+            answer: Slot::default(),
+        });
         let deadline = (bus.clock().clone(), bus.clock().after(limit));
         let promise = Promise::new(call.clone(), Some(deadline));
         let command = unknown.command.clone();
         let done = Resolver::new(move |result| {
-            call.0.fill(match result {
+            call.answer.fill(match result {
                 Ok(reply) => answer::read(reply),
                 Err(CallError::Unserved) => Err(ExecuteError::NotFound(unknown)),
                 Err(CallError::Unsent(why)) => Err(ExecuteError::Transport(why)),

@@ -40,6 +40,13 @@ impl Bus {
     pub(crate) fn consume(&self, consumers: Vec<Consumer>) -> Result<Vec<Subscription>> {
         let Some(remote) = &self.0.remote else { return Ok(Vec::new()) };
         let mut open = Vec::new();
+        if consumers.iter().any(|consumer| matches!(consumer.source, Source::Command(_))) {
+            let hears = remote.ask("cancellations are to be heard of", |done| {
+                remote.hear_cancels(self, done);
+            });
+            // For as long as the bus is open: whatever serves the command may end before.
+            remote.keep([hears?]);
+        }
         for Consumer { source, prefetch } in consumers {
             match source {
                 Source::Listener(mut queue, binding) => {

@@ -7,6 +7,7 @@
 pub(crate) mod answer;
 mod arrival;
 mod call;
+mod cancel;
 mod consume;
 mod outbox;
 mod receive;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::arrival::Arrival;
+use self::cancel::Cancels;
 pub(crate) use self::consume::{Consumer, Source};
 pub(crate) use self::outbox::{Outbox, Sent};
 pub(crate) use self::send::Room;
@@ -38,6 +40,7 @@ pub(crate) struct Remote {
     planned: Mutex<Vec<Consumer>>,
     /// The durable queues that this process knows.
     queues: Mutex<Vec<Queue>>,
+    cancels: Arc<Cancels>,
     /// New deliveries are handed back.
     leaving: AtomicBool,
     /// What the program is called.
@@ -82,6 +85,7 @@ impl Remote {
             subscriptions: Mutex::default(),
             planned: Mutex::default(),
             queues: Mutex::default(),
+            cancels: Arc::default(),
             leaving: AtomicBool::new(false),
             program,
             limits: limits.clone(),
@@ -126,10 +130,15 @@ impl Remote {
 
     /// Declares what the program consists of.
     pub(crate) fn declare(&self, topology: Topology) -> Result<()> {
+        let cancels = topology.exchanges.iter().any(|exchange| exchange == cancel::EXCHANGE);
         self.queues.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&topology.queues);
         self.ask("exchanges and queues are to be declared", |done| {
             self.transport.declare(topology, done);
-        })
+        })?;
+        if cancels {
+            self.cancels.declared();
+        }
+        Ok(())
     }
 
     /// The durable queues that this process knows.
@@ -140,6 +149,10 @@ impl Remote {
     /// Whether deliveries that have not started are handed back.
     pub(crate) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Acquire)
+    }
+
+    fn cancels(&self) -> &Arc<Cancels> {
+        &self.cancels
     }
 
     /// Takes no new deliveries; those that have not started are handed back.
@@ -157,6 +170,8 @@ impl Remote {
         self.transport.close(deadline, resolver);
         // It answers by the deadline, and then needs a moment to say so.
         let closed = wait_for(completion, later(deadline, Duration::from_secs(5)));
+        // A closed transport answers whatever is left; that takes no more than a moment.
+        self.outbox.wait_empty(later(Instant::now(), Duration::from_secs(1)));
         let (lost, names) = self.outbox.lost();
         if lost > 0 {
             let more = if lost > names.len() as u64 { ", and others" } else { "" };
@@ -202,13 +217,11 @@ fn wait_for<T>(mut completion: Completion<T>, deadline: Instant) -> Result<Optio
     let poll = |cx: &mut std::task::Context<'_>| {
         std::future::Future::poll(std::pin::Pin::new(&mut completion), cx)
     };
-    match crate::wait::block(Some(deadline), Vec::new, poll) {
-        Ok(answer) => answer.transpose(),
-        Err(_) => {
-            let text = "too many handlers wait on their threads already; await instead";
-            Err(Error::new(ErrorKind::Exhausted, text))
-        }
-    }
+    let answer = crate::wait::block(Some(deadline), Vec::new, poll).map_err(|_| {
+        let text = "too many handlers wait on their threads already; await instead";
+        Error::new(ErrorKind::Exhausted, text)
+    })?;
+    answer.transpose()
 }
 
 /// What this program is called.

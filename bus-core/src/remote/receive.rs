@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::answer;
 use super::arrival::{Arrival, Keeping, Received};
+use super::{Remote, answer};
 use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::delivery::Delivery;
@@ -77,9 +77,18 @@ pub(super) fn call(bus: &Bus, command: &Arc<Command>, incoming: Incoming) {
         acker.settle(reply(Err(ExecuteError::Codec(error))));
         return;
     }
+    let cancels = bus.0.remote.as_ref().map(Remote::cancels);
+    if cancels.is_some_and(|cancels| cancels.came_first(&envelope.id)) {
+        acker.settle(reply(Err(ExecuteError::Cancelled)));
+        return;
+    }
     let head = Head::arrived(bus, envelope.clone());
     let promise = bus.call_encoded(head, command, &envelope.body);
-    promise.then(move |answer| acker.settle(reply(answer)));
+    let underway = cancels.map(|cancels| cancels.begin(&envelope.id, promise.canceller()));
+    promise.then(move |answer| {
+        drop(underway);
+        acker.settle(reply(answer));
+    });
 }
 
 /// Why a message must not be run: it seems to kill whoever runs it.

@@ -1,5 +1,6 @@
 //! What a program wants to exist at a broker: from the catalogue to a topology.
 
+use super::cancel;
 use crate::catalog::{Catalog, ListenerEntry};
 use crate::name::DEFAULT_EXCHANGE;
 use crate::transport::{Binding, Queue, QueueKind, Topology};
@@ -35,11 +36,11 @@ pub(crate) fn plan(catalog: &Catalog, declares: Declares) -> Topology {
     }
     let is_own =
         |service: &str| catalog.services.get(service).is_some_and(|service| service.selected);
-    let declared = |service: &str| declares == Declares::Linked || is_own(service);
+    let wanted = |service: &str| declares == Declares::Linked || is_own(service);
     let listeners = catalog
         .listeners
         .iter()
-        .filter(|listener| declared(&listener.service))
+        .filter(|listener| wanted(&listener.service))
         .filter_map(|listener| queue(catalog, listener))
         // One of this process alone is declared by its consumer.
         .filter(|queue| queue.kind != QueueKind::Broadcast);
@@ -51,7 +52,8 @@ pub(crate) fn plan(catalog: &Catalog, declares: Declares) -> Topology {
         .filter(|command| command.descriptor().wire.is_some())
         .map(|command| Queue::task(&command.name));
     let travelling = catalog.events.iter().filter(|event| !event.local);
-    let exchanges = travelling.map(|event| event.exchange).chain([DEFAULT_EXCHANGE]);
+    let exchanges =
+        travelling.map(|event| event.exchange).chain([DEFAULT_EXCHANGE, cancel::EXCHANGE]);
     Topology::new(exchanges.map(str::to_owned), listeners.chain(tasks).collect())
 }
 

@@ -188,6 +188,15 @@ impl Backlog {
         }
     }
 
+    /// Looks at everything that has not started.
+    pub(super) fn each(&self, mut look: impl FnMut(&Arc<Binding>)) {
+        for entry in &self.queue {
+            entry.each(&mut look);
+        }
+        let in_lanes = self.lanes.values().flat_map(|lane| &lane.waiting);
+        self.own.iter().chain(in_lanes).for_each(|delivery| look(&delivery.binding));
+    }
+
     /// Takes the line, but not what waits in lanes.
     pub(super) fn take(&mut self) -> VecDeque<Entry> {
         std::mem::take(&mut self.queue)

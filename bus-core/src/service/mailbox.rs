@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use event_listener::{Event, EventListener, Listener as _};
 
+use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::message::Message;
 use crate::receipt::Ticket;
@@ -73,6 +74,17 @@ enum Consumer {
 }
 
 impl Entry {
+    /// Looks at the handler of each delivery.
+    pub(crate) fn each(&self, look: &mut impl FnMut(&Arc<Binding>)) {
+        match self {
+            Self::One(delivery) => look(&delivery.binding),
+            Self::Group { message, group, .. } => {
+                let targets = message.route().map(|route| route.targets(*group));
+                targets.into_iter().flatten().for_each(|target| look(&target.binding));
+            }
+        }
+    }
+
     /// The single deliveries, in the order of the route.
     pub(crate) fn deliveries(self) -> Vec<Delivery> {
         match self {
@@ -354,6 +366,11 @@ impl<E> Mailbox<E> {
         self.space.notify(usize::MAX);
         self.drained.notify(usize::MAX);
         self.idle.notify(usize::MAX);
+    }
+
+    /// Looks at everything that is in it.
+    pub(crate) fn each(&self, look: impl FnMut(&E)) {
+        self.lock().entries.iter().for_each(look);
     }
 
     /// Drops what has not started.

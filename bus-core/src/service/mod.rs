@@ -24,6 +24,7 @@ pub(crate) use self::mailbox::{Entry, HARD, Mailbox};
 pub(crate) use self::progress::Progress;
 pub(crate) use self::turn::Turn;
 pub(crate) use self::worker::spawn;
+use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::current::{Home, Inline};
 use crate::delivery::Delivery;
@@ -169,6 +170,13 @@ impl Service {
     pub(crate) fn take_stuck(&self) -> Vec<Delivery> {
         let running = self.backlog().take_running();
         running.map_or_else(Vec::new, |(message, group)| self.progress.after(&message, group))
+    }
+
+    /// Looks at the handler of each delivery that was accepted and has not started. One that is just
+    /// being taken out of the mailbox may be missed.
+    pub(crate) fn each_waiting(&self, mut look: impl FnMut(&Arc<Binding>)) {
+        self.mailbox.each(|entry| entry.each(&mut look));
+        self.backlog().each(look);
     }
 
     /// The running handlers that hold the state, and how.

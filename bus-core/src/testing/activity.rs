@@ -1,9 +1,11 @@
 //! The threads of a test bus that are awake.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use event_listener::{Event, EventListener};
+
+use crate::sync::AtomicUsize;
 
 /// Counts the threads that are awake, or were woken and are about to be.
 ///
@@ -27,7 +29,7 @@ impl Activity {
     }
 
     /// Whether no thread is awake.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.awake.load(Ordering::Acquire) == 0
     }
 

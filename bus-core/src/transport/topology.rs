@@ -50,7 +50,7 @@ impl Queue {
         Self { name: format!("task.{command}"), kind: QueueKind::Task, bindings: Vec::new() }
     }
 
-    /// A queue of this connection alone.
+    /// A queue of this connection alone, whose name no other connection uses.
     pub fn broadcast(name: impl Into<String>, bindings: Vec<Binding>) -> Self {
         Self { name: name.into(), kind: QueueKind::Broadcast, bindings }
     }
@@ -64,7 +64,8 @@ pub enum QueueKind {
     Listener,
     /// Whoever serves a command; durable.
     Task,
-    /// One connection; gone with it, and with what it holds: nothing of it is retried or kept.
+    /// One connection; gone with its last consumer, and with what it holds: nothing of it is retried
+    /// or kept.
     Broadcast,
 }
 

@@ -81,9 +81,26 @@ fn types(p: &TokenStream, command: &Command<'_>) -> Types {
 
 /// What the handle promises.
 pub(super) fn promise(p: &TokenStream, command: &Command<'_>) -> TokenStream {
+    answers(p, command, "Promise", None)
+}
+
+/// What the handle gathers.
+pub(super) fn gather(p: &TokenStream, command: &Command<'_>, item: TokenStream) -> TokenStream {
+    answers(p, command, "Gather", Some(item))
+}
+
+/// The type `name`, of an item perhaps, and of the answers and errors of a command.
+fn answers(
+    p: &TokenStream,
+    command: &Command<'_>,
+    name: &str,
+    item: Option<TokenStream>,
+) -> TokenStream {
+    let name = Ident::new(name, Span::mixed_site());
+    let item = item.map(|item| code!(#item,));
     match &command.shape.output {
-        Output::Unit | Output::Wrong => code!(#p::Promise<()>),
-        Output::Plain(ty) => code!(#p::Promise<#ty>),
+        Output::Unit | Output::Wrong => code!(#p::#name<#item ()>),
+        Output::Plain(ty) => code!(#p::#name<#item #ty>),
         Output::Result { ty, ok, err } => {
             let span = at(ty);
             let q = respan(p, span);
@@ -92,13 +109,13 @@ pub(super) fn promise(p: &TokenStream, command: &Command<'_>) -> TokenStream {
             let err = err
                 .as_ref()
                 .map_or_else(|| quote_spanned!(span=> #q::ErrorOf<#ty>), |err| code!(#err));
-            quote_spanned!(span=> #q::Promise<#ok, #err>)
+            quote_spanned!(span=> #q::#name<#item #ok, #err>)
         }
     }
 }
 
 /// The type of a parameter on its way.
-fn owned(p: &TokenStream, parameter: &Parameter) -> TokenStream {
+pub(super) fn owned(p: &TokenStream, parameter: &Parameter) -> TokenStream {
     let span = parameter::place(parameter);
     let p = respan(p, span);
     match &parameter.passing {

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote_spanned};
 use syn::ext::IdentExt as _;
 
-use super::expand::promise;
+use super::expand::{gather, owned, promise};
 use super::{Code, Command};
 use crate::function::expand::foreign;
 use crate::function::{Passing, parameter};
@@ -28,7 +28,7 @@ pub(crate) fn handle(command: &Command<'_>) -> TokenStream {
     }
 }
 
-/// `execute`, `dispatch` and `on`, on the handle and on a given bus.
+/// `execute`, `dispatch`, `scatter` and `on`, on the handle and on a given bus.
 pub(crate) fn calls(p: &TokenStream, command: &Command<'_>) -> TokenStream {
     let promise = promise(p, command);
     let name = foreign(&command.handle);
@@ -39,7 +39,7 @@ pub(crate) fn calls(p: &TokenStream, command: &Command<'_>) -> TokenStream {
             code!(#name: #ty)
         })
         .collect();
-    let owned: Vec<_> = command
+    let values: Vec<_> = command
         .arguments()
         .map(|parameter| {
             let name = &parameter.name;
@@ -53,7 +53,15 @@ pub(crate) fn calls(p: &TokenStream, command: &Command<'_>) -> TokenStream {
             }
         })
         .collect();
-    let args = if owned.is_empty() { code!(()) } else { code!((#(#owned,)*)) };
+    let args = if values.is_empty() { code!(()) } else { code!((#(#values,)*)) };
+    let Scattered { gather, item, args: copied } = &scattered(p, command);
+    let items = code! {
+        where
+            __Items: ::core::iter::IntoIterator<Item = #item>,
+            // About the parameter of the function, so that a command whose own parameters are not
+            // `Clone` compiles as long as nobody scatters it.
+            <__Items as ::core::iter::IntoIterator>::Item: ::core::clone::Clone,
+    };
     code! {
         impl #name {
             /// Executes the command on the current bus: the one that runs the handler in which
@@ -66,7 +74,17 @@ pub(crate) fn calls(p: &TokenStream, command: &Command<'_>) -> TokenStream {
             pub fn dispatch(#(#parameters),*) -> #p::Receipt {
                 #p::dispatch::<__Spec>(::core::option::Option::None, #args)
             }
-            /// The same two calls on a given bus.
+            /// Executes the command on the current bus once for each item, so many at once: a
+            /// stream of each item with its result, as they come.
+            ///
+            /// Items are the command's parameters, owned: of one its values, of several their
+            /// tuples.
+            pub fn scatter<__Items>(items: __Items) -> #gather
+            #items
+            {
+                #p::scatter::<__Spec, _>(::core::option::Option::None, items, #copied)
+            }
+            /// The same three calls on a given bus.
             pub fn on(__bus: &#p::Bus) -> __On<'_> {
                 __On(__bus)
             }
@@ -82,8 +100,34 @@ pub(crate) fn calls(p: &TokenStream, command: &Command<'_>) -> TokenStream {
             pub fn dispatch(&self, #(#parameters),*) -> #p::Receipt {
                 #p::dispatch::<__Spec>(::core::option::Option::Some(self.0), #args)
             }
+            /// Executes the command once for each item.
+            pub fn scatter<__Items>(&self, items: __Items) -> #gather
+            #items
+            {
+                #p::scatter::<__Spec, _>(::core::option::Option::Some(self.0), items, #copied)
+            }
         }
     }
+}
+
+/// How one command is executed for many items.
+struct Scattered {
+    gather: TokenStream,
+    /// The parameter, if there is one alone; else the tuple of them.
+    item: TokenStream,
+    /// Makes the arguments of an item.
+    args: TokenStream,
+}
+
+fn scattered(p: &TokenStream, command: &Command<'_>) -> Scattered {
+    let gather = gather(p, command, code!(<__Items as ::core::iter::IntoIterator>::Item));
+    let owned: Vec<_> = command.arguments().map(|parameter| owned(p, parameter)).collect();
+    let (item, args) = match owned.as_slice() {
+        [] => (code!(()), code!(|&()| ())),
+        [one] => (one.clone(), code!(|__item| (::core::clone::Clone::clone(__item),))),
+        several => (code!((#(#several,)*)), code!(::core::clone::Clone::clone)),
+    };
+    Scattered { gather, item, args }
 }
 
 /// A handle for a command that is wrong, so that its callers are not reported as well: it takes
@@ -94,6 +138,8 @@ pub(crate) fn fallback(command: &Command<'_>) -> TokenStream {
     let handle = handle(command);
     let name = foreign(&command.handle);
     let promise = promise(p, command);
+    let item = code!(<__Items as ::core::iter::IntoIterator>::Item);
+    let gather = gather(p, command, item);
     let generics: Vec<_> = command
         .arguments()
         .enumerate()
@@ -113,6 +159,10 @@ pub(crate) fn fallback(command: &Command<'_>) -> TokenStream {
                     ::core::unreachable!()
                 }
                 #[doc(hidden)]
+                pub fn scatter<__Items: ::core::iter::IntoIterator>(_: __Items) -> #gather {
+                    ::core::unreachable!()
+                }
+                #[doc(hidden)]
                 pub fn on(_: &#p::Bus) -> __On { __On }
             }
             pub struct __On;
@@ -123,6 +173,10 @@ pub(crate) fn fallback(command: &Command<'_>) -> TokenStream {
                 }
                 #[doc(hidden)]
                 pub fn dispatch<#(#generics),*>(&self, #(_: #generics),*) -> #p::Receipt {
+                    ::core::unreachable!()
+                }
+                #[doc(hidden)]
+                pub fn scatter<__Items: ::core::iter::IntoIterator>(&self, _: __Items) -> #gather {
                     ::core::unreachable!()
                 }
             }

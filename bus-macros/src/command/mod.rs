@@ -9,7 +9,7 @@ mod tests;
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
-use syn::{Attribute, LitStr, Path, Visibility};
+use syn::{Attribute, LitStr, Path, Visibility, parse_quote};
 
 use crate::errors::Errors;
 use crate::function::{Function, Home, Kind, Options, Parameter, Shape};
@@ -62,7 +62,7 @@ impl Command<'_> {
 pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let errors = Errors::new();
     let arguments = parse::Arguments::parse(arguments, &errors);
-    let Some(function) = errors.ok(Function::read(item, Kind::Command)) else {
+    let Some(mut function) = errors.ok(Function::read(item, Kind::Command)) else {
         let errors = errors.into_compile_errors();
         return quote!(#item #errors);
     };
@@ -76,6 +76,13 @@ pub(crate) fn attribute(arguments: TokenStream, item: &TokenStream) -> TokenStre
         // In an impl block nothing but methods can stand beside a method.
         TokenStream::new()
     };
+    if matches!(command.code, Code::Serves(_)) {
+        // The contract prescribes that it can fail, also where this one never does.
+        function.attrs.push(parse_quote!(#[allow(
+            clippy::unnecessary_wraps,
+            reason = "the contract prescribes the signature"
+        )]));
+    }
     let function = if is_right { function.emit() } else { function.emit_wrong() };
     let errors = errors.into_compile_errors();
     quote!(#function #generated #errors)

@@ -37,6 +37,40 @@ fn the_function_stays_and_a_handle_stands_beside_it() {
 }
 
 #[test]
+fn an_item_is_the_parameter_or_the_tuple_of_them() {
+    for (function, item) in [
+        (
+            quote!(
+                fn f(id: u32, ctx: &Context) {}
+            ),
+            "u32",
+        ),
+        (
+            quote!(
+                fn f(id: u32, flag: bool) {}
+            ),
+            "(u32, bool,)",
+        ),
+        (
+            quote!(
+                fn f(db: State<Db>) {}
+            ),
+            "()",
+        ),
+        (
+            quote!(
+                fn f(name: &str) {}
+            ),
+            "<str as ::bus::__private::Lend>::Owned",
+        ),
+    ] {
+        let code = expand(quote!(), &function);
+        let bound = format!("__Items: ::core::iter::IntoIterator<Item = {item}>,");
+        assert_eq!(code.count(&bound), 2, "{code:?}");
+    }
+}
+
+#[test]
 fn what_the_bus_supplies_is_not_passed_by_callers() {
     let code = expand(
         quote!(),

@@ -48,7 +48,17 @@ async fn divide(
 #[command("strict.add")]
 pub fn add(left: u32, right: &str) -> std::io::Result<u32>;
 
+/// Counts, elsewhere.
+#[command("strict.count")]
+pub fn count(text: &str) -> std::io::Result<usize>;
+
 mod here {
+    // It never fails, and the contract says that it may.
+    #[bus::command(serves = super::count, handle = count_here)]
+    fn count(text: &str) -> std::io::Result<usize> {
+        Ok(text.len())
+    }
+
     #[bus::command(serves = super::add, handle = add_here)]
     fn add(left: u32, right: &str) -> std::io::Result<u32> {
         right.parse().map(|right: u32| left + right).map_err(std::io::Error::other)

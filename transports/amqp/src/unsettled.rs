@@ -1,0 +1,248 @@
+//! What a consumer has delivered on one channel and the broker has not been told of, so that one
+//! acknowledgement tells of many: all up to a tag, as far as everything before it is settled.
+
+use std::collections::VecDeque;
+
+/// The messages of a channel, from the first that is not acknowledged; their tags have no gaps.
+#[derive(Debug)]
+pub(crate) struct Unsettled<T> {
+    first: u64,
+    slots: VecDeque<Slot<T>>,
+    /// How many are done and not told.
+    done: usize,
+    /// How many are neither done nor told.
+    open: usize,
+}
+
+#[derive(Debug)]
+enum Slot<T> {
+    /// With its consumer.
+    Held(T),
+    /// Being moved to another queue.
+    Moving,
+    /// To be acknowledged.
+    Done,
+    /// Acknowledged or handed back by itself.
+    Told,
+}
+
+/// What to tell the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ack {
+    /// All up to this tag.
+    UpTo(u64),
+    /// This one.
+    One(u64),
+}
+
+/// How much to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// What one acknowledgement tells.
+    InOrder,
+    /// Everything.
+    All,
+}
+
+impl<T> Unsettled<T> {
+    pub(crate) fn new() -> Self {
+        // AMQP 0-9-1, section 1.1: tags of a channel count from 1.
+        Self { first: 1, slots: VecDeque::new(), done: 0, open: 0 }
+    }
+
+    /// How many are done and not told.
+    pub(crate) fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Whether everything that was delivered is done.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open == 0
+    }
+
+    /// Notes a delivery. Whatever is missing before it never arrives.
+    pub(crate) fn deliver(&mut self, tag: u64, item: T) {
+        while self.first + (self.slots.len() as u64) < tag {
+            self.slots.push_back(Slot::Told);
+        }
+        self.slots.push_back(Slot::Held(item));
+        self.open += 1;
+    }
+
+    /// Takes what is to be moved; `None` if it is settled already.
+    pub(crate) fn take(&mut self, tag: u64) -> Option<T> {
+        let slot = self.slot(tag)?;
+        match std::mem::replace(slot, Slot::Moving) {
+            Slot::Held(item) => Some(item),
+            other => {
+                *slot = other;
+                None
+            }
+        }
+    }
+
+    /// It can be acknowledged.
+    pub(crate) fn finish(&mut self, tag: u64) {
+        if let Some(slot) = self.slot(tag)
+            && matches!(slot, Slot::Held(_) | Slot::Moving)
+        {
+            *slot = Slot::Done;
+            self.open -= 1;
+            self.done += 1;
+        }
+    }
+
+    /// It was handed back by itself.
+    pub(crate) fn forget(&mut self, tag: u64) {
+        if let Some(slot) = self.slot(tag)
+            && matches!(slot, Slot::Held(_) | Slot::Moving)
+        {
+            *slot = Slot::Told;
+            self.open -= 1;
+        }
+        self.drop_told();
+    }
+
+    /// What to tell now; it counts as told.
+    pub(crate) fn flush(&mut self, how: Flush) -> Vec<Ack> {
+        let mut acks = Vec::new();
+        let mut last = None;
+        while let Some(Slot::Done | Slot::Told) = self.slots.front() {
+            if let Some(Slot::Done) = self.slots.pop_front() {
+                last = Some(self.first);
+                self.done -= 1;
+            }
+            self.first += 1;
+        }
+        acks.extend(last.map(Ack::UpTo));
+        if how == Flush::All && self.done > 0 {
+            for (tag, slot) in (self.first..).zip(&mut self.slots) {
+                if let Slot::Done = slot {
+                    *slot = Slot::Told;
+                    acks.push(Ack::One(tag));
+                }
+            }
+            self.done = 0;
+        }
+        acks
+    }
+
+    fn drop_told(&mut self) {
+        while let Some(Slot::Told) = self.slots.front() {
+            self.slots.pop_front();
+            self.first += 1;
+        }
+    }
+
+    fn slot(&mut self, tag: u64) -> Option<&mut Slot<T>> {
+        let index = usize::try_from(tag.checked_sub(self.first)?).ok()?;
+        self.slots.get_mut(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivered(n: u64) -> Unsettled<u64> {
+        let mut unsettled = Unsettled::new();
+        (1..=n).for_each(|tag| unsettled.deliver(tag, tag));
+        unsettled
+    }
+
+    #[test]
+    fn what_is_done_in_order_is_one_acknowledgement() {
+        let mut unsettled = delivered(3);
+        for tag in [1, 2, 3] {
+            unsettled.finish(tag);
+        }
+        assert!(unsettled.is_idle());
+        assert_eq!(unsettled.flush(Flush::InOrder), [Ack::UpTo(3)]);
+        assert_eq!((unsettled.done(), unsettled.flush(Flush::All)), (0, vec![]));
+    }
+
+    #[test]
+    fn nothing_is_acknowledged_before_it_is_done() {
+        let mut unsettled = delivered(4);
+        for tag in [2, 4] {
+            unsettled.finish(tag);
+        }
+        assert_eq!(unsettled.flush(Flush::InOrder), []);
+        assert_eq!(unsettled.flush(Flush::All), [Ack::One(2), Ack::One(4)]);
+        unsettled.finish(1);
+        assert_eq!(unsettled.flush(Flush::InOrder), [Ack::UpTo(1)]);
+        assert!(!unsettled.is_idle());
+        unsettled.finish(3);
+        assert_eq!(unsettled.flush(Flush::All), [Ack::UpTo(3)]);
+        assert!(unsettled.is_idle());
+    }
+
+    #[test]
+    fn what_is_moved_waits_until_it_is_there() {
+        let mut unsettled = delivered(2);
+        assert_eq!((unsettled.take(1), unsettled.take(1)), (Some(1), None));
+        unsettled.finish(2);
+        assert_eq!(unsettled.flush(Flush::InOrder), []);
+        unsettled.finish(1);
+        assert_eq!(unsettled.flush(Flush::InOrder), [Ack::UpTo(2)]);
+    }
+
+    #[test]
+    fn settling_twice_or_out_of_range_changes_nothing() {
+        let mut unsettled = delivered(2);
+        for tag in [0, 3, 1, 1] {
+            unsettled.finish(tag);
+        }
+        assert_eq!((unsettled.done(), unsettled.is_idle()), (1, false));
+        assert_eq!(unsettled.flush(Flush::All), [Ack::UpTo(1)]);
+        unsettled.finish(1);
+        unsettled.forget(2);
+        assert_eq!((unsettled.flush(Flush::All), unsettled.is_idle()), (vec![], true));
+    }
+
+    /// A naive model: the set of tags that are done, and of those that the broker was told of.
+    #[test]
+    fn each_is_told_once_and_none_too_early() {
+        for seed in 0..200 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut unsettled = Unsettled::new();
+            let (mut done, mut told, mut next) = (vec![false], vec![true], 1);
+            for _ in 0..200 {
+                match random.u8(0..4) {
+                    0 => {
+                        unsettled.deliver(next, ());
+                        done.push(false);
+                        told.push(false);
+                        next += 1;
+                    }
+                    1 | 2 => {
+                        let tag = random.u64(0..=next);
+                        unsettled.finish(tag);
+                        if let Some(done) = done.get_mut(usize::try_from(tag).unwrap()) {
+                            *done = tag > 0;
+                        }
+                    }
+                    _ => {
+                        let how = if random.bool() { Flush::All } else { Flush::InOrder };
+                        for ack in unsettled.flush(how) {
+                            let (from, to) = match ack {
+                                Ack::UpTo(tag) => (1, usize::try_from(tag).unwrap()),
+                                Ack::One(tag) => {
+                                    (usize::try_from(tag).unwrap(), usize::try_from(tag).unwrap())
+                                }
+                            };
+                            assert!(!told[to], "seed {seed}: {to} was told twice");
+                            for tag in from..=to {
+                                assert!(done[tag], "seed {seed}: {tag} is not done");
+                                told[tag] = true;
+                            }
+                        }
+                        if how == Flush::All {
+                            assert_eq!(done[1..], told[1..], "seed {seed}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

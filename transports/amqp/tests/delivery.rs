@@ -1,0 +1,157 @@
+//! What is published arrives, and what is settled is gone, or where it belongs.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use autobus_core::Reason;
+use autobus_core::transport::Settlement;
+use autobus_testkit::{Rabbit, poll_until};
+
+use support::*;
+
+const ALL: &str = "order.*.submit";
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn what_is_published_arrives_in_order_and_is_gone_after_its_acknowledgement() {
+    let vhost = Rabbit::shared().vhost();
+    let bus = connect(&vhost.url());
+    let queue = listener("billing.order", ALL);
+    bus.declare(std::slice::from_ref(&queue)).unwrap();
+    for n in 0..500 {
+        assert!(bus.publish(event(n)).unwrap().routed);
+    }
+    let consumer = bus.consume(&queue, 64);
+    for n in 0..500 {
+        let incoming = consumer.next();
+        assert_eq!(incoming.message.id, format!("id-{n}"));
+        assert_eq!((incoming.message.attempt, incoming.message.lost), (1, 0));
+        ack(incoming);
+    }
+    bus.close();
+    // The broker's own count lags behind.
+    let empty = |queue: &str| (vhost.depth(queue)?.ready == 0).then_some(());
+    poll_until("an empty queue", || empty("billing.order"));
+    assert_eq!(vhost.depth("billing.order.suspect").unwrap().ready, 0);
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn a_retry_comes_back_to_its_own_queue_alone_and_not_too_early() {
+    let vhost = Rabbit::shared().vhost();
+    let bus = connect(&vhost.url());
+    let (one, other) = (listener("one", ALL), listener("other", ALL));
+    bus.declare(&[one.clone(), other.clone()]).unwrap();
+    let (one, other) = (bus.consume(&one, 8), bus.consume(&other, 8));
+    let mut message = event(7);
+    message.headers.insert("tenant", "acme");
+    bus.publish(message).unwrap();
+    ack(other.next());
+    let first = one.next();
+    let began = Instant::now();
+    retry(first, Duration::from_millis(60));
+    let second = one.next();
+    assert!(began.elapsed() >= Duration::from_millis(60));
+    assert_eq!((second.message.attempt, second.message.lost), (2, 0));
+    assert_eq!(
+        (second.message.exchange.as_str(), second.message.key.as_str()),
+        ("order", "order.v1.submit")
+    );
+    assert_eq!(second.message.headers.get("tenant"), Some("acme"));
+    assert_eq!(second.message.headers.len(), 1, "{:?}", second.message.headers);
+    ack(second);
+    other.nothing();
+    bus.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn a_dead_letter_is_listed_with_its_reason_and_replayed_as_a_first_attempt() {
+    let vhost = Rabbit::shared().vhost();
+    let bus = connect(&vhost.url());
+    let queue = listener("billing.order", ALL);
+    bus.declare(std::slice::from_ref(&queue)).unwrap();
+    let consumer = bus.consume(&queue, 8);
+    for n in 0..3 {
+        bus.publish(event(n)).unwrap();
+        bury(consumer.next(), "no such account");
+    }
+    // Looking at them changes nothing, however often.
+    for _ in 0..3 {
+        let dead = bus.dead(&queue, 3);
+        let ids: Vec<&str> = dead.iter().map(|dead| dead.message.id.as_str()).collect();
+        assert_eq!(ids, ["id-0", "id-1", "id-2"]);
+        assert_eq!(dead[0].reason.reason(), Reason::Error);
+        assert_eq!(dead[0].reason.message(), "no such account");
+        assert_eq!(dead[0].message.key, "order.v1.submit");
+        assert!(dead[0].time.elapsed().unwrap() < PATIENCE);
+    }
+    assert!(wait(|done| bus_replay(&bus, &queue, "id-1", done)).unwrap());
+    let again = consumer.next();
+    assert_eq!(
+        (again.message.id.as_str(), again.message.attempt, again.message.lost),
+        ("id-1", 1, 0)
+    );
+    assert_eq!(
+        (again.message.exchange.as_str(), again.message.key.as_str()),
+        ("order", "order.v1.submit")
+    );
+    ack(again);
+    assert!(wait(|done| bus_discard(&bus, &queue, "id-0", done)).unwrap());
+    assert!(!wait(|done| bus_discard(&bus, &queue, "id-9", done)).unwrap());
+    let left = bus.dead_letters(&queue);
+    assert_eq!(left.iter().map(|dead| dead.message.id.as_str()).collect::<Vec<_>>(), ["id-2"]);
+    bus.close();
+}
+
+use autobus_core::transport::{Queue, Resolver, Transport as _};
+
+fn bus_replay(bus: &Bus, queue: &Queue, id: &str, done: Resolver<bool>) {
+    bus.0.replay(queue, id, done);
+}
+
+fn bus_discard(bus: &Bus, queue: &Queue, id: &str, done: Resolver<bool>) {
+    bus.0.discard(queue, id, done);
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn what_is_given_back_comes_again_uncounted() {
+    let vhost = Rabbit::shared().vhost();
+    let bus = connect(&vhost.url());
+    let queue = listener("billing.order", ALL);
+    bus.declare(std::slice::from_ref(&queue)).unwrap();
+    let consumer = bus.consume(&queue, 8);
+    bus.publish(event(1)).unwrap();
+    consumer.next().acker.settle(Settlement::GiveBack);
+    drop(consumer.next());
+    let third = consumer.next();
+    assert_eq!((third.message.attempt, third.message.lost), (1, 0));
+    assert_eq!(third.message.exchange, "order");
+    ack(third);
+    bus.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn a_command_is_answered() {
+    let vhost = Rabbit::shared().vhost();
+    let (server, caller) = (connect(&vhost.url()), connect(&vhost.url()));
+    let calls = server.serve("add");
+    let asked = std::thread::spawn(move || {
+        let mut call = autobus_core::transport::Envelope::new("", "add", b"[1,2]".to_vec());
+        call.correlation_id = Some("chain".to_owned());
+        let answer = wait(|done| caller.0.call("add", call, PATIENCE, done));
+        (answer, caller)
+    });
+    let incoming = calls.next();
+    assert_eq!((incoming.message.key.as_str(), incoming.message.exchange.as_str()), ("add", ""));
+    assert_eq!(incoming.message.correlation_id.as_deref(), Some("chain"));
+    let reply = autobus_core::transport::Envelope::new("", "add", b"3".to_vec());
+    incoming.acker.settle(Settlement::Reply(Box::new(reply)));
+    let (answer, caller) = asked.join().unwrap();
+    assert_eq!(answer.unwrap().body, b"3");
+    caller.close();
+    server.close();
+}

@@ -1,0 +1,347 @@
+//! Lost connections, dead brokers, full brokers and deleted queues: nothing is lost, and it goes on
+//! by itself.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use autobus_core::ErrorKind;
+use autobus_core::transport::{CallError, Envelope, MOST_LOST, Resolver, Status, Transport as _};
+use autobus_testkit::{Proxy, Rabbit, poll_until};
+
+use support::{Bus, PATIENCE, ack, bury, connect, event, listener, options, try_connect, wait};
+
+/// Publishes `count` events without waiting for one before the next, takes and acknowledges all of
+/// them meanwhile, and calls `fault` each time that another part of them has arrived.
+fn survive(bus: &Bus, count: usize, faults: usize, mut fault: impl FnMut()) {
+    let queue = listener("billing.order", "order.#");
+    bus.declare(std::slice::from_ref(&queue)).unwrap();
+    let consumer = bus.consume(&queue, 100);
+    fault();
+    let (sender, confirms) = channel();
+    for n in 0..count {
+        let sender = sender.clone();
+        bus.0.publish(event(n), Resolver::new(move |confirm| drop(sender.send((n, confirm)))));
+    }
+    let mut arrived = BTreeSet::new();
+    let mut done = 1;
+    while arrived.len() < count {
+        let incoming = consumer.next();
+        arrived.insert(incoming.message.id.clone());
+        ack(incoming);
+        if done < faults && arrived.len() * faults / count >= done {
+            fault();
+            done += 1;
+        }
+    }
+    assert_eq!(done, faults);
+    for _ in 0..count {
+        let (n, confirm) = confirms.recv_timeout(PATIENCE).expect("a confirm");
+        assert!(confirm.unwrap().routed, "{n}");
+    }
+    // What came twice is settled as well.
+    bus.until(|status| *status == Status::Connected);
+    poll_until("empty queues", || {
+        while let Ok(incoming) = consumer.deliveries.try_recv() {
+            ack(incoming);
+        }
+        let suspects = autobus_core::transport::Queue::listener("billing.order.suspect", vec![]);
+        (bus.depth(&queue).messages + bus.depth(&suspects).messages == 0).then_some(())
+    });
+    assert_eq!(bus.dead_letters(&queue), []);
+    bus.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn a_cut_connection_loses_nothing() {
+    let vhost = Rabbit::shared().vhost();
+    let proxy = Proxy::start(vhost.broker().addr());
+    let bus = connect(&vhost.url_via(proxy.port()));
+    survive(&bus, 5_000, 8, || assert!(proxy.cut() > 0 || proxy.cuts() > 0));
+    assert!(proxy.cuts() >= 8, "{} cuts are too tame", proxy.cuts());
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn a_killed_broker_loses_nothing() {
+    for kind in ["quorum", "classic"] {
+        let node = Rabbit::start();
+        let bus = connect(&format!("{}?queue_type={kind}", node.url()));
+        survive(&bus, 3_000, 3, || {
+            node.flush();
+            node.kill();
+            node.restart();
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn a_killer_dies_alone() {
+    let vhost = Rabbit::shared().vhost();
+    let proxy = Proxy::start(vhost.broker().addr());
+    let bus = connect(&vhost.url_via(proxy.port()));
+    let queue = listener("billing.order", "order.#");
+    bus.declare(std::slice::from_ref(&queue)).unwrap();
+    for n in 0..20 {
+        bus.publish(event(n)).unwrap();
+    }
+    let consumer = bus.consume(&queue, 50);
+    // A process that dies settles nothing. Here it only loses its connections.
+    let mut dead_hands = consumer.take(20);
+    proxy.cut();
+    let (mut neighbours, mut deaths) = (BTreeMap::new(), 1);
+    loop {
+        let incoming = consumer.next();
+        let (id, lost) = (incoming.message.id.clone(), incoming.message.lost);
+        assert_eq!(incoming.message.attempt, lost + 1);
+        if id != "id-7" {
+            neighbours.insert(id, lost);
+            ack(incoming);
+        } else if lost > MOST_LOST {
+            bury(incoming, "it killed its consumer");
+            break;
+        } else {
+            assert_eq!(lost, deaths);
+            dead_hands.push(incoming);
+            proxy.cut();
+            deaths += 1;
+        }
+    }
+    while neighbours.len() < 19 {
+        let incoming = consumer.next();
+        neighbours.insert(incoming.message.id.clone(), incoming.message.lost);
+        ack(incoming);
+    }
+    assert_eq!(deaths, MOST_LOST + 1);
+    let most = neighbours.values().max().unwrap();
+    assert!(*most <= 2, "{neighbours:?}");
+    let dead = bus.dead(&queue, 1);
+    assert_eq!(
+        (dead.len(), dead[0].message.id.as_str(), dead[0].message.lost),
+        (1, "id-7", MOST_LOST + 1)
+    );
+    bus.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn a_queue_that_is_deleted_under_its_consumer_is_declared_and_bound_again() {
+    let vhost = Rabbit::shared().vhost();
+    let bus = connect(&vhost.url());
+    let queue = listener("billing.order", "order.#");
+    bus.declare(std::slice::from_ref(&queue)).unwrap();
+    let consumer = bus.consume(&queue, 8);
+    bus.publish(event(1)).unwrap();
+    let held = consumer.next();
+    vhost.delete_queue("billing.order");
+    poll_until("a consumer of the new queue", || {
+        vhost.depth("billing.order").filter(|depth| depth.consumers == 1)
+    });
+    assert_eq!(vhost.patterns("order", "billing.order"), ["order.#"]);
+    ack(held);
+    assert!(bus.publish(event(2)).unwrap().routed);
+    let second = consumer.next();
+    assert_eq!(second.message.id, "id-2");
+    ack(second);
+    bus.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn a_queue_that_is_deleted_beside_another_is_declared_again_when_it_is_needed() {
+    let vhost = Rabbit::shared().vhost();
+    let bus = connect(&vhost.url());
+    let queue = listener("billing.order", "order.#");
+    bus.declare(std::slice::from_ref(&queue)).unwrap();
+    let consumer = bus.consume(&queue, 8);
+    for round in 0..2 {
+        bus.publish(event(round)).unwrap();
+        support::retry(consumer.next(), Duration::from_millis(1));
+        bury(consumer.next(), "no");
+        assert_eq!(bus.dead(&queue, 1)[0].message.id, format!("id-{round}"));
+        vhost.delete_queue("billing.order.dead");
+        vhost.delete_queue("billing.order.retry.100ms");
+    }
+    bus.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn a_blocked_broker_keeps_publishers_waiting_and_takes_acknowledgements() {
+    let node = Rabbit::start();
+    let bus = connect(&node.url());
+    let queue = listener("billing.order", "order.#");
+    bus.declare(std::slice::from_ref(&queue)).unwrap();
+    let consumer = bus.consume(&queue, 4);
+    for n in 0..8 {
+        bus.publish(event(n)).unwrap();
+    }
+    let held = consumer.take(4);
+    node.ctl(&["set_vm_memory_high_watermark", "0.000001"]);
+    let (resolver, confirm) = Resolver::pair();
+    bus.0.publish(event(8), resolver);
+    let status = bus.until(|status| matches!(status, Status::Blocked(_)));
+    assert_eq!(status, Status::Blocked("low on memory".to_owned()));
+    // The next four come only if the broker took the acknowledgements.
+    held.into_iter().for_each(ack);
+    consumer.take(4).into_iter().for_each(ack);
+    let call = wait(|done| {
+        bus.0.call("nobody", Envelope::new("", "nobody", vec![]), Duration::from_millis(200), done)
+    });
+    assert_eq!(call, Err(CallError::Unsent("the broker takes nothing for now".to_owned())));
+    node.ctl(&["set_vm_memory_high_watermark", "0.4"]);
+    assert!(confirm.wait(Some(Instant::now() + PATIENCE)).unwrap().unwrap().routed);
+    bus.until(|status| *status == Status::Connected);
+    ack(consumer.next());
+    bus.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn closing_while_blocked_or_down_ends_at_its_deadline_and_tells_what_is_left() {
+    let node = Rabbit::start();
+    let (blocked, down) = (connect(&node.url()), connect(&node.url()));
+    let queue = listener("billing.order", "order.#");
+    blocked.declare(std::slice::from_ref(&queue)).unwrap();
+    node.ctl(&["set_vm_memory_high_watermark", "0.000001"]);
+    let confirms: Vec<_> = (0..3)
+        .map(|n| {
+            let (resolver, confirm) = Resolver::pair();
+            blocked.0.publish(event(n), resolver);
+            confirm
+        })
+        .collect();
+    blocked.until(|status| matches!(status, Status::Blocked(_)));
+    let error = close_within(&blocked, Duration::from_millis(500));
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(error.to_string(), "closed with 3 messages unconfirmed, and 0 deliveries unsettled");
+    for confirm in confirms {
+        assert_eq!(
+            confirm.wait(Some(Instant::now() + PATIENCE)).unwrap_err().kind(),
+            ErrorKind::Transport
+        );
+    }
+    assert_eq!(blocked.0.status(), Status::Closed);
+    assert_eq!(blocked.publish(event(9)).unwrap_err().kind(), ErrorKind::Closed);
+
+    node.kill();
+    down.until(|status| matches!(status, Status::Disconnected { .. }));
+    let (resolver, confirm) = Resolver::pair();
+    down.0.publish(event(9), resolver);
+    let error = close_within(&down, Duration::from_millis(500));
+    assert_eq!(error.to_string(), "closed with 1 messages unconfirmed, and 0 deliveries unsettled");
+    assert!(confirm.wait(Some(Instant::now() + PATIENCE)).is_err());
+}
+
+/// Closes, and gives the error; it comes in time.
+fn close_within(bus: &Bus, patience: Duration) -> autobus_core::Error {
+    let began = Instant::now();
+    let error = wait(|done| bus.0.close(began + patience, done)).unwrap_err();
+    assert!(began.elapsed() >= patience && began.elapsed() < patience + Duration::from_secs(3));
+    error
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn calls_tell_what_is_known_of_them() {
+    let vhost = Rabbit::shared().vhost();
+    let proxy = Proxy::start(vhost.broker().addr());
+    let caller = connect(&vhost.url_via(proxy.port()));
+    let call = |command: &str, patience| {
+        let (resolver, answer) = Resolver::pair();
+        caller.0.call(command, Envelope::new("", command, b"[]".to_vec()), patience, resolver);
+        answer
+    };
+    let soon = || Some(Instant::now() + PATIENCE);
+    assert_eq!(call("nobody", PATIENCE).wait(soon()), Err(CallError::Unserved));
+
+    // A server that dies alone: its queue is gone, and with it the call.
+    let server = connect(&vhost.url());
+    let calls = server.serve("slow");
+    let answer = call("slow", PATIENCE);
+    let held = calls.next();
+    let connections = vhost.connections();
+    drop(server);
+    assert_eq!(answer.wait(soon()), Err(CallError::Interrupted), "{connections:?}");
+    drop(held);
+    assert_eq!(call("slow", PATIENCE).wait(soon()), Err(CallError::Unserved));
+
+    // A server that dies beside another: the other does not run it again.
+    let (one, other) = (connect(&vhost.url()), connect(&vhost.url()));
+    let (calls, others) = (one.serve("shared"), other.serve("shared"));
+    let answers = [call("shared", PATIENCE), call("shared", PATIENCE)];
+    let (held, second) = (calls.next(), others.next());
+    drop(one);
+    second.acker.settle(autobus_core::transport::Settlement::Reply(Box::new(Envelope::new(
+        "",
+        "shared",
+        b"1".to_vec(),
+    ))));
+    let results =
+        answers.map(|answer| answer.wait(soon()).map(|answer| answer.map(|answer| answer.body)));
+    assert!(
+        results.contains(&Err(CallError::Interrupted))
+            && results.contains(&Ok(Some(b"1".to_vec()))),
+        "{results:?}"
+    );
+    others.nothing();
+    drop(held);
+
+    // The caller's own connection: what was sent is interrupted, what was not is unsent.
+    let answer = call("shared", PATIENCE);
+    let held = others.next();
+    proxy.refuse();
+    proxy.cut();
+    assert_eq!(answer.wait(soon()), Err(CallError::Interrupted));
+    let unsent = call("shared", Duration::from_millis(300)).wait(soon());
+    assert!(matches!(unsent, Err(CallError::Unsent(_))), "{unsent:?}");
+    let late = call("shared", PATIENCE);
+    proxy.accept();
+    drop(held);
+    others.next().acker.settle(autobus_core::transport::Settlement::Reply(Box::new(
+        Envelope::new("", "shared", b"2".to_vec()),
+    )));
+    assert_eq!(late.wait(soon()).unwrap().unwrap().body, b"2");
+    caller.close();
+    other.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn what_no_queue_wants_is_accepted_unrouted() {
+    let vhost = Rabbit::shared().vhost();
+    let bus = connect(&vhost.url());
+    bus.declare(&[listener("billing.order", "order.v1.#")]).unwrap();
+    // Each among others that are routed, so that no return is taken for that of a neighbour.
+    let (sender, confirms) = channel();
+    for n in 0..2_000 {
+        let sender = sender.clone();
+        let mut message = event(n);
+        if n % 3 == 0 {
+            message.key = "order.v2.submit".to_owned();
+        }
+        bus.0.publish(message, Resolver::new(move |confirm| drop(sender.send((n, confirm)))));
+    }
+    for _ in 0..2_000 {
+        let (n, confirm) = confirms.recv_timeout(PATIENCE).expect("a confirm");
+        assert_eq!(confirm.unwrap().routed, n % 3 != 0, "{n}");
+    }
+    bus.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn a_start_while_the_broker_is_on_its_way_waits_for_it() {
+    let node = Rabbit::start();
+    node.kill();
+    let url = node.url();
+    let started = std::thread::spawn(move || try_connect(&url, &options()).map(Bus));
+    node.restart();
+    let bus = started.join().unwrap().unwrap();
+    assert_eq!(bus.0.status(), Status::Connected);
+    bus.close();
+}
