@@ -166,7 +166,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "bench-lints",
-        about: "no lint warns in the benchmark with its peers, and its own tests pass",
+        about: "no lint warns in the benchmark with its peers; its tests are among `tests`",
         env: &[],
         args: &[
             "clippy",
@@ -177,12 +177,14 @@ pub(crate) const STEPS: &[Step] = &[
             "--deny",
             "warnings",
         ],
+        needs: Needs::Nothing,
     },
     Step {
         name: "instructions",
-        about: "no operation takes many more instructions than it did; wants valgrind",
+        about: "no operation takes many more instructions than it did",
         env: &[],
         args: &["xtask", "bench", "--instructions", "--check"],
+        needs: Needs::Servers,
     },
 ];
 
