@@ -381,9 +381,30 @@
 //! [`outcome_unknown()`](ExecuteError::outcome_unknown) whether it may have run all the same.
 //! Everything else is an [`Error`] with its [`kind()`](Error::kind).
 //!
-//! # What is promised
+//! # Many processes
 //!
-//! Within one process, which is what there is today:
+//! `BUS_URL` chooses the transport, `BUS_SERVICES` the services that a process runs. With a broker, the
+//! same binary is the whole program and every one of its microservices:
+//!
+//! ```text
+//! BUS_URL=amqp://rabbit BUS_SERVICES=billing ./shop
+//! ```
+//!
+//! - Events that are not `local` travel through the broker, to one durable queue for each listener of the
+//!   whole program, which the replicas of its service share; with `broadcast` to each process.
+//! - Commands that this process serves are called in it; others over the broker. What is `local` is
+//!   never served to others.
+//! - Tasks, `dispatch(..)`, wait in a durable queue for whoever serves the command.
+//! - What may travel is a serde type, and travels as JSON in an envelope with the attributes of
+//!   CloudEvents 1.0. A payload of another version takes the declared upcast.
+//!
+//! Every command and event that is not `local` can be called and fired by whoever may publish at the
+//! broker: its virtual hosts and permissions are the trust boundary.
+//!
+//! RabbitMQ comes with the feature `amqp`. `memory:name` is a broker within the process, for tests of
+//! several buses. Further brokers implement [`transport::Transport`].
+//!
+//! # What is promised
 //!
 //! - **Isolation.** An `Err` or a panic concerns its delivery alone: not the other listeners,
 //!   whoever fired, the thread, or the next message. A service with state is made anew after a
@@ -391,13 +412,14 @@
 //! - **Events and tasks at least once.** A delivery that fails is retried, four times by default,
 //!   after 1 s, 5 s, 30 s and 2 min. What still fails, or does not decode, is kept among the
 //!   [dead letters](Bus::dead_letters) with its reason. A listener that must have its effect once
-//!   keeps [`ctx.idempotency_key()`](Context::idempotency_key) with it. All of this lives in
-//!   memory: a process that is killed loses it.
+//!   keeps [`ctx.idempotency_key()`](Context::idempotency_key) with it. In memory all of this ends
+//!   with the process; with a broker a delivery is gone once its handler has succeeded, and comes
+//!   again if its process dies before.
 //! - **Commands that somebody waits for at most once.** They are never retried; their timeout is 30
 //!   s by default. Dropping a promise lets the command run.
 //! - **Order** per sender and listener, for first attempts; `concurrency` gives it up.
 //! - **Backpressure.** A receipt completes when the mailboxes that the event went to are within
-//!   their bound, 1,024 deliveries by default; who waits for receipts is held back. Far over the
+//!   their bound, 1,024 deliveries by default, or when the broker has confirmed it; who waits for receipts is held back. Far over the
 //!   bound it fails and [hands the event back](Error::into_event).
 //! - **Nothing is lost silently.** Failures are logged through `tracing`, counted in
 //!   [`Bus::stats`], and kept.

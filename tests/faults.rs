@@ -70,6 +70,8 @@ fn nothing_is_lost_while_processes_the_broker_and_connections_die() {
     let mut fleet = Fleet::start(&vhost.url_via(proxy.port()), "drill");
     let poison = Poison::publish(&vhost, &mut fleet);
 
+    // A young queue would not survive the broker's death.
+    rabbit.flush();
     let order = fleet.spawn(Role::Order);
     let share = orders.lines().len() / (faults.len() + 1);
     let (mut kills, mut cuts) = (0, 0);
@@ -130,6 +132,7 @@ fn nothing_is_lost_when_the_leader_of_a_cluster_dies() {
     for line in before {
         order.write_line(line).expect("the order service reads on");
     }
+    cluster.nodes().iter().for_each(Rabbit::flush);
     let leader = cluster.leader_of(vhost.name(), "billing_order");
     let own = cluster.nodes().iter().position(|node| node.port() == vhost.broker().port());
     let killed = if Some(leader) == own { (leader + 1) % 3 } else { leader };

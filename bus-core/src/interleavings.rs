@@ -200,14 +200,15 @@ fn a_thread_that_is_parked_is_woken_and_counts_as_awake_from_then_on() {
                 let (counted, waker) = (counted.clone(), Waker::from(sleeper.clone()));
                 let (given, seen) = (given.clone(), seen.clone());
                 thread::spawn(move || {
-                    let mine = given.fetch_add(1, Ordering::SeqCst) + 1;
+                    // Relaxed: it is the waking that brings it to the sleeper's notice.
+                    let mine = given.fetch_add(1, Ordering::Relaxed) + 1;
                     waker.wake();
                     assert!(!counted.is_over() || seen.load(Ordering::SeqCst) >= mine);
                 })
             };
             let wakers: Vec<_> = (0..2).map(wake).collect();
             loop {
-                seen.store(given.load(Ordering::SeqCst), Ordering::SeqCst);
+                seen.store(given.load(Ordering::Relaxed), Ordering::SeqCst);
                 if seen.load(Ordering::SeqCst) == 2 {
                     break;
                 }

@@ -141,6 +141,7 @@ pub(crate) const STEPS: &[Step] = &[
             "--features=amqp",
             "--test=shop_amqp",
             "--test=faults",
+            "--test=disconnected",
             "--",
             "--ignored",
             "--nocapture",

@@ -149,7 +149,10 @@ mod tests {
     fn counted() -> (Arc<AtomicUsize>, Cancel) {
         let count = Arc::new(AtomicUsize::new(0));
         let counts = count.clone();
-        (count, Box::new(move || drop(counts.fetch_add(1, Ordering::Relaxed))))
+        let cancel = move || {
+            counts.fetch_add(1, Ordering::Relaxed);
+        };
+        (count, Box::new(cancel))
     }
 
     #[test]

@@ -170,6 +170,8 @@ impl Remote {
         self.transport.close(deadline, resolver);
         // It answers by the deadline, and then needs a moment to say so.
         let closed = wait_for(completion, later(deadline, Duration::from_secs(5)));
+        // A closed transport answers whatever is left; that takes no more than a moment.
+        self.outbox.wait_empty(later(Instant::now(), Duration::from_secs(1)));
         let (lost, names) = self.outbox.lost();
         if lost > 0 {
             let more = if lost > names.len() as u64 { ", and others" } else { "" };

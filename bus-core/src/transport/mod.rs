@@ -145,8 +145,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     fn status(&self) -> Status;
 
     /// Takes no more requests, waits until everything published is confirmed and everything settled
-    /// is done, and disconnects; at `deadline` whatever is left. What is left unsettled goes back to
-    /// its queue. Closing again is harmless.
+    /// is done, and disconnects; at `deadline` whatever is left. Requests that are left are answered;
+    /// what is left unsettled goes back to its queue. Closing again is harmless.
     ///
     /// # Errors
     ///

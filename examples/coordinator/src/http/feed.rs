@@ -65,7 +65,7 @@ impl Watch {
         self,
         id: String,
         now: &Status,
-    ) -> impl Stream<Item = Result<Event, Infallible>> {
+    ) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
         let first = written("status", now);
         let is_over = now.is_final();
         let rest = stream::unfold((self.0, id, is_over), |(mut news, id, is_over)| async move {
