@@ -116,7 +116,7 @@ pub struct HandlerStats {
 
 impl HandlerStats {
     /// What this process knows.
-    fn of(binding: &Binding, waiting: u64, default: Option<usize>) -> Self {
+    fn of(binding: &Binding, direct: u64, waiting: u64, default: Option<usize>) -> Self {
         let counts = &binding.counts;
         let alone = !binding.code.is_async() || binding.access == Access::Exclusive;
         Self {
@@ -124,7 +124,7 @@ impl HandlerStats {
             waiting,
             consumers: 1,
             concurrency: if alone { Some(1) } else { binding.policy.concurrency.or(default) },
-            handled: counts.handled.load(Ordering::Relaxed),
+            handled: counts.handled.load(Ordering::Relaxed) + direct,
             failed: counts.failed.load(Ordering::Relaxed),
             panicked: counts.panicked.load(Ordering::Relaxed),
             retried: counts.retried.load(Ordering::Relaxed),
@@ -193,7 +193,7 @@ impl Bus {
             .collect();
         services.sort_by(|a, b| a.name.cmp(&b.name));
         drop(table);
-        let mut handlers = self.handlers_here();
+        let (mut handlers, fired) = self.handlers_here();
         if let Some(remote) = &self.0.remote {
             for (name, depth) in remote.depths(self.catalog()) {
                 let index = handlers.iter().position(|handler| handler.name == name);
@@ -207,7 +207,7 @@ impl Bus {
         }
         handlers.sort_by(|a, b| a.name.cmp(&b.name));
         Stats {
-            fired: self.0.fired.load(Ordering::Relaxed),
+            fired,
             unrouted: self.0.unrouted.load(Ordering::Relaxed),
             retrying: self.retrying(),
             dead_letters: self.graves().len(),
@@ -217,19 +217,22 @@ impl Bus {
         }
     }
 
-    fn handlers_here(&self) -> Vec<HandlerStats> {
+    fn handlers_here(&self) -> (Vec<HandlerStats>, u64) {
         let table = self.table();
         let mut waiting: HashMap<usize, u64> = HashMap::new();
         for service in &table.services {
             service.each_waiting(|binding| *waiting.entry(address(binding)).or_default() += 1);
         }
-        let of = |binding: Arc<Binding>, default| {
-            let waiting = waiting.get(&address(&binding)).copied().unwrap_or(0);
-            HandlerStats::of(&binding, waiting, default)
-        };
-        let commands = table.commands().map(|command| of(command.binding.clone(), None));
-        let listeners = table.listeners().map(|listener| of(listener, Some(1)));
-        commands.chain(listeners).collect()
+        self.0.lanes.counted(|direct| {
+            let of = |binding: Arc<Binding>, default| {
+                let waiting = waiting.get(&address(&binding)).copied().unwrap_or(0);
+                HandlerStats::of(&binding, direct(Some(&binding)), waiting, default)
+            };
+            let commands = table.commands().map(|command| of(command.binding.clone(), None));
+            let listeners = table.listeners().map(|listener| of(listener, Some(1)));
+            let handlers = commands.chain(listeners).collect();
+            (handlers, self.0.fired.load(Ordering::Relaxed) + direct(None))
+        })
     }
 
     /// Whether the bus is well: what a probe of an orchestrator asks.

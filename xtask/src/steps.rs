@@ -164,6 +164,26 @@ pub(crate) const STEPS: &[Step] = &[
         ],
         needs: Needs::Nothing,
     },
+    Step {
+        name: "bench-lints",
+        about: "no lint warns in the benchmark with its peers, and its own tests pass",
+        env: &[],
+        args: &[
+            "clippy",
+            "--package=autobus-bench",
+            "--features=peers",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+    },
+    Step {
+        name: "instructions",
+        about: "no operation takes many more instructions than it did; wants valgrind",
+        env: &[],
+        args: &["xtask", "bench", "--instructions", "--check"],
+    },
 ];
 
 /// The step's command line, as a shell takes it.
