@@ -181,7 +181,12 @@ impl<A, T, E> Caller for Call<A, T, E> {
     }
 }
 
-impl<A: Send, T: Send, E: Send> Reply<T, E> for Call<A, T, E> {
+impl<A, T, E> Reply<T, E> for Call<A, T, E>
+where
+    A: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
     fn poll(&self, cx: &mut TaskContext<'_>) -> Poll<Result<T, ExecuteError<E>>> {
         self.answer.take(cx)
     }
@@ -196,11 +201,12 @@ impl<A: Send, T: Send, E: Send> Reply<T, E> for Call<A, T, E> {
         self.answer.fill(Err(ExecuteError::Cancelled));
     }
 
-    fn target(&self) -> Option<Target> {
+    fn target(self: Arc<Self>) -> Option<Target> {
         Some(Target {
             invocation: Some((self.head.seq, 0)),
             service: self.binding.service.clone(),
             access: self.binding.access,
+            message: Some(self),
         })
     }
 }

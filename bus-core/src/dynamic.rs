@@ -498,11 +498,12 @@ impl Reply<Vec<u8>, Failure> for EncodedCall {
         self.answer.fill(Err(ExecuteError::Cancelled));
     }
 
-    fn target(&self) -> Option<Target> {
+    fn target(self: Arc<Self>) -> Option<Target> {
         Some(Target {
             invocation: Some((self.head.seq, 0)),
             service: self.binding.service.clone(),
             access: self.binding.access,
+            message: Some(self),
         })
     }
 }

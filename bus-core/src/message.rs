@@ -4,7 +4,7 @@
 //! causes are numbers until somebody asks for them as text.
 
 use std::any::{Any, TypeId};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
@@ -182,6 +182,9 @@ impl Head {
 /// Counts the deliveries of a message that are not settled yet and keeps the failed ones.
 pub(crate) struct Tracker {
     open: AtomicUsize,
+    /// Which of the first 64 slots are settled, but for groups that are settled as a whole: those
+    /// are of services without state, which close no circle of waits.
+    slots: AtomicU64,
     /// Made when something fails.
     failed: OnceBox<Mutex<Vec<(u32, u32, Failure)>>>,
     settled: Notify,
@@ -189,7 +192,12 @@ pub(crate) struct Tracker {
 
 impl Tracker {
     fn new(deliveries: usize) -> Self {
-        Self { open: AtomicUsize::new(deliveries), failed: OnceBox::new(), settled: Notify::new() }
+        Self {
+            open: AtomicUsize::new(deliveries),
+            slots: AtomicU64::new(0),
+            failed: OnceBox::new(),
+            settled: Notify::new(),
+        }
     }
 
     /// Settles the delivery of the listener at `slot` of the route, after so many attempts.
@@ -199,6 +207,7 @@ impl Tracker {
             let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
             failed.push((slot, attempts, failure));
         }
+        self.slots.fetch_or(bit(slot), Ordering::AcqRel);
         if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.settled.notify(usize::MAX);
         }
@@ -220,6 +229,11 @@ impl Tracker {
         self.open.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Whether the delivery of the listener at `slot` is known to be settled.
+    pub(crate) fn is_settled_at(&self, slot: u32) -> bool {
+        self.slots.load(Ordering::Acquire) & bit(slot) != 0
+    }
+
     pub(crate) fn is_settled(&self) -> bool {
         self.open.load(Ordering::Acquire) == 0
     }
@@ -233,6 +247,10 @@ impl Tracker {
         let failed = failed.map(|failed| failed.lock().unwrap_or_else(PoisonError::into_inner));
         failed.map(|failed| failed.clone()).unwrap_or_default()
     }
+}
+
+fn bit(slot: u32) -> u64 {
+    1_u64.checked_shl(slot).unwrap_or(0)
 }
 
 /// A fired event.

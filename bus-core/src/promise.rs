@@ -88,7 +88,7 @@ pub(crate) trait Reply<T, E>: Send + Sync {
     /// Asks the handler to stop, and answers `Cancelled` unless the answer is there.
     fn cancel(&self);
     /// The handler that is to give the answer.
-    fn target(&self) -> Option<Target>;
+    fn target(self: Arc<Self>) -> Option<Target>;
 }
 
 impl<T, E> Promise<T, E> {
@@ -100,7 +100,7 @@ impl<T, E> Promise<T, E> {
     fn targets(&self) -> Vec<Target> {
         match &self.answer {
             Source::Here(_) => Vec::new(),
-            Source::There(reply) => reply.target().into_iter().collect(),
+            Source::There(reply) => reply.clone().target().into_iter().collect(),
         }
     }
 
@@ -346,8 +346,8 @@ where
         self.inner.cancel();
     }
 
-    fn target(&self) -> Option<Target> {
-        self.inner.target()
+    fn target(self: Arc<Self>) -> Option<Target> {
+        self.inner.clone().target()
     }
 }
 
@@ -420,7 +420,7 @@ impl<T: Send, E: Send> Reply<T, E> for Slot<T, E> {
         self.fill(Err(ExecuteError::Cancelled));
     }
 
-    fn target(&self) -> Option<Target> {
+    fn target(self: Arc<Self>) -> Option<Target> {
         None
     }
 }

@@ -219,6 +219,7 @@ impl Receipt {
     fn targets(&self) -> Vec<Target> {
         let target = |ticket: &Ticket| Target {
             invocation: None,
+            message: None,
             service: ticket.service.clone(),
             access: Access::Shared,
         };
@@ -381,6 +382,7 @@ impl Handled {
         let seq = message.head().seq;
         let target = |(slot, binding): (u32, Arc<Binding>)| Target {
             invocation: Some((seq, slot)),
+            message: Some(message.clone()),
             service: binding.service.clone(),
             access: binding.access,
         };

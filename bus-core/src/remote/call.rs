@@ -43,7 +43,7 @@ impl Reply<Vec<u8>, Failure> for Elsewhere {
         }
     }
 
-    fn target(&self) -> Option<Target> {
+    fn target(self: Arc<Self>) -> Option<Target> {
         None
     }
 }
