@@ -293,12 +293,12 @@ impl Current {
 
 /// Looks at the handler that this thread is running.
 pub(crate) fn with<R>(look: impl FnOnce(&Current) -> R) -> Option<R> {
-    CURRENT.with_borrow(|here| match &here.current {
-        Some(current) => Some(look(current)),
-        None => {
-            let group = here.group.as_ref().and_then(|group| group.current());
-            group.or_else(routes::current).map(|current| look(&current))
+    CURRENT.with_borrow(|here| {
+        if let Some(current) = &here.current {
+            return Some(look(current));
         }
+        let group = here.group.as_ref().and_then(|group| group.current());
+        group.or_else(routes::current).map(|current| look(&current))
     })
 }
 
