@@ -275,20 +275,17 @@ impl Task {
                     session.acknowledge(self.ending).await.map_err(Refused::Lost)?;
                 }
                 delivery = consumer.next(), if !over => {
-                    let mut delivery = delivery;
+                    let mut next = Some(delivery);
                     for _ in 0..TURN {
-                        match delivery {
-                            Some(Ok(delivery)) => self.deliver(session, delivery),
-                            Some(Err(error)) => return Err(Refused::Lost(error)),
+                        match next.take().or_else(|| consumer.next().now_or_never()) {
+                            Some(Some(Ok(delivery))) => self.deliver(session, delivery)?,
+                            Some(Some(Err(error))) => return Err(Refused::Lost(error)),
                             // All that it had is here; the rest is settling it.
-                            None if self.ending => {
+                            Some(None) if self.ending => {
                                 over = true;
                                 break;
                             }
-                            None => return Err(self.cancelled(open)),
-                        }
-                        match consumer.next().now_or_never() {
-                            Some(next) => delivery = next,
+                            Some(None) => return Err(self.cancelled(open)),
                             None => break,
                         }
                     }
@@ -386,7 +383,7 @@ impl Task {
         Ok(())
     }
 
-    fn deliver(&mut self, session: &mut Session, delivery: Delivery) {
+    fn deliver(&mut self, session: &mut Session, delivery: Delivery) -> Result<(), Refused> {
         let (tag, redelivered) = (delivery.delivery_tag, delivery.redelivered);
         let Received { mut message, fault, rest, caller, .. } = wire::read(delivery, &self.site);
         message.redelivered = redelivered;
@@ -394,7 +391,10 @@ impl Task {
         let survived = self.recent.note(&message.id);
         let message = Arc::new(message);
         let busy = self.shared.gauge.busy();
-        session.unsettled.deliver(tag, Held { message: message.clone(), _busy: busy });
+        if !session.unsettled.deliver(tag, Held { message: message.clone(), _busy: busy }) {
+            // An acknowledgement of many would tell of it too. On another channel it comes again.
+            return Err(Refused::Lost(std::io::Error::other("a delivery is missing").into()));
+        }
         if let Source::Command(_) = self.source {
             if let Some(caller) = caller {
                 session.settler.expect(tag, caller);
@@ -403,18 +403,18 @@ impl Task {
                 // It may have run, and a call never runs twice; or it is none that could run.
                 session.unsettled.take(tag);
                 session.settler.answer(tag, nothing(), Outcome::Interrupted);
-                return;
+                return Ok(());
             }
             if self.ending {
                 session.unsettled.take(tag);
                 session.settler.pass_on(tag, &self.source.name(), message);
-                return;
+                return Ok(());
             }
         } else if let Some(queue) = self.source.durable() {
             let stamp = Stamp { attempt: message.attempt, lost: message.lost, rest, death: None };
             let place = if let Some(fault) = fault {
                 self.bury(session, tag, message.clone(), fault, message.attempt);
-                return;
+                return Ok(());
             } else if redelivered && !survived {
                 let attempt = stamp.attempt.saturating_add(1);
                 let lost = stamp.lost.saturating_add(1);
@@ -429,10 +429,11 @@ impl Task {
             };
             if let Some((place, stamp)) = place {
                 session.carry(tag, message, place, stamp);
-                return;
+                return Ok(());
             }
         }
         (self.sink)(Incoming { message, acker: Acker::new(session.settler.clone(), tag) });
+        Ok(())
     }
 
     fn bury(

@@ -60,13 +60,15 @@ impl<T> Unsettled<T> {
         self.open == 0
     }
 
-    /// Notes a delivery. Whatever is missing before it never arrives.
-    pub(crate) fn deliver(&mut self, tag: u64, item: T) {
-        while self.first + (self.slots.len() as u64) < tag {
-            self.slots.push_back(Slot::Told);
+    /// Notes a delivery, unless it is not the next one.
+    #[must_use]
+    pub(crate) fn deliver(&mut self, tag: u64, item: T) -> bool {
+        if self.first + (self.slots.len() as u64) != tag {
+            return false;
         }
         self.slots.push_back(Slot::Held(item));
         self.open += 1;
+        true
     }
 
     /// Takes what is to be moved; `None` if it is settled already.
@@ -146,7 +148,7 @@ mod tests {
 
     fn delivered(n: u64) -> Unsettled<u64> {
         let mut unsettled = Unsettled::new();
-        (1..=n).for_each(|tag| unsettled.deliver(tag, tag));
+        (1..=n).for_each(|tag| assert!(unsettled.deliver(tag, tag)));
         unsettled
     }
 
@@ -175,6 +177,13 @@ mod tests {
         unsettled.finish(3);
         assert_eq!(unsettled.flush(Flush::All), [Ack::UpTo(3)]);
         assert!(unsettled.is_idle());
+    }
+
+    #[test]
+    fn a_delivery_that_is_not_the_next_is_not_taken() {
+        let mut unsettled = delivered(2);
+        assert!(!unsettled.deliver(4, 4) && !unsettled.deliver(2, 2));
+        assert!(unsettled.deliver(3, 3));
     }
 
     #[test]
@@ -210,7 +219,7 @@ mod tests {
             for _ in 0..200 {
                 match random.u8(0..4) {
                     0 => {
-                        unsettled.deliver(next, ());
+                        assert!(unsettled.deliver(next, ()));
                         done.push(false);
                         told.push(false);
                         next += 1;

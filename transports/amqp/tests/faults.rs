@@ -345,3 +345,37 @@ fn a_start_while_the_broker_is_on_its_way_waits_for_it() {
     assert_eq!(bus.0.status(), Status::Connected);
     bus.close();
 }
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn what_another_process_held_when_it_died_arrives_once_and_counted() {
+    let vhost = Rabbit::shared().vhost();
+    let (one, other) = (connect(&vhost.url()), connect(&vhost.url()));
+    let queue = listener("billing.order", "order.#");
+    one.declare(std::slice::from_ref(&queue)).unwrap();
+    let (sender, confirms) = channel();
+    for n in 0..2_000 {
+        let sender = sender.clone();
+        one.0.publish(event(n), Resolver::new(move |confirm| drop(sender.send(confirm))));
+    }
+    for _ in 0..2_000 {
+        confirms.recv_timeout(PATIENCE).expect("a confirm").unwrap();
+    }
+    let dying = one.consume(&queue, 1_000);
+    let held = dying.take(1_000);
+    drop(one);
+    let consumer = other.consume(&queue, 1_000);
+    let mut lost = BTreeMap::new();
+    for n in 0..2_000 {
+        let Ok(incoming) = consumer.deliveries.recv_timeout(Duration::from_secs(10)) else {
+            let missing: Vec<String> =
+                (0..2_000).map(|n| format!("id-{n}")).filter(|id| !lost.contains_key(id)).collect();
+            panic!("{n} arrived, without {missing:?}");
+        };
+        assert_eq!(lost.insert(incoming.message.id.clone(), incoming.message.lost), None);
+        ack(incoming);
+    }
+    assert_eq!(lost.values().filter(|lost| **lost == 1).count(), 1_000);
+    drop(held);
+    other.close();
+}
