@@ -6,6 +6,7 @@ use autobus_bench_amqp::{Meter, Order, QueueType, Site, Tally};
 use autobus_testkit::Broker;
 
 use crate::args::Args;
+use crate::raw::lapin::Metadata;
 use crate::{ours, raw};
 
 /// The most messages that are published and not confirmed.
@@ -46,17 +47,20 @@ impl Work {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
     Lapin,
+    /// Whose messages have the metadata of ours.
+    Dressed,
     Autobus,
     Amqprs,
 }
 
 impl Peer {
     /// The baseline first.
-    pub(crate) const ALL: [Self; 3] = [Self::Lapin, Self::Autobus, Self::Amqprs];
+    pub(crate) const ALL: [Self; 4] = [Self::Lapin, Self::Dressed, Self::Autobus, Self::Amqprs];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Lapin => "raw lapin",
+            Self::Dressed => "raw lapin, with our metadata",
             Self::Autobus => "autobus",
             Self::Amqprs => "raw amqprs",
         }
@@ -64,7 +68,8 @@ impl Peer {
 
     fn publish(self, site: &Site, first: u64, warm: u64, n: u64) -> Result<Duration, Failed> {
         match self {
-            Self::Lapin => raw::lapin::publish(site, first, warm, n),
+            Self::Lapin => raw::lapin::publish(site, Metadata::Least, first, warm, n),
+            Self::Dressed => raw::lapin::publish(site, Metadata::Full, first, warm, n),
             Self::Autobus => ours::publish(site, first, warm, n),
             Self::Amqprs => raw::amqprs::publish(site, first, warm, n),
         }
@@ -72,7 +77,7 @@ impl Peer {
 
     fn consume(self, site: &Site, first: u64, n: u64) -> Result<Duration, Failed> {
         match self {
-            Self::Lapin => raw::lapin::consume(site, first, n),
+            Self::Lapin | Self::Dressed => raw::lapin::consume(site, first, n),
             Self::Autobus => ours::consume(site, first, n),
             Self::Amqprs => raw::amqprs::consume(site, first, n),
         }
@@ -105,8 +110,7 @@ pub(crate) struct Timing {
 pub(crate) fn run(broker: &Broker, args: &Args) -> Result<Vec<Timing>, Failed> {
     let mut timings = Vec::new();
     for work in Work::ALL {
-        for peer in Peer::ALL.into_iter().filter(|peer| work != Work::Call || *peer != Peer::Amqprs)
-        {
+        for peer in Peer::ALL {
             timings.push(Timing { work, peer, seconds: Vec::new() });
         }
     }
@@ -195,7 +199,7 @@ fn calls(
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52 messages")]
 fn note(timings: &mut [Timing], work: Work, peer: Peer, took: Duration, n: u64) {
     let each = took.as_secs_f64() / n as f64;
-    eprintln!("{:>16} {:<10} {:>8.1} µs", work.name(), peer.name(), each * 1e6);
+    eprintln!("{:>16} {:<28} {:>8.1} µs", work.name(), peer.name(), each * 1e6);
     let same = timings.iter_mut().find(|timing| timing.work == work && timing.peer == peer);
     if let Some(timing) = same {
         timing.seconds.push(each);

@@ -1,7 +1,7 @@
 //! On lapin.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use autobus_bench_amqp::{Meter, Order, Site};
 use futures_util::StreamExt as _;
@@ -9,7 +9,7 @@ use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
     ConfirmSelectOptions, QueueDeclareOptions,
 };
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer};
 
 use super::{BATCH, PREFETCH, run};
@@ -26,13 +26,56 @@ async fn connect(site: &Site) -> Result<(Connection, Channel), Failed> {
     Ok((connection, channel))
 }
 
-pub(crate) fn publish(site: &Site, first: u64, warm: u64, n: u64) -> Result<Duration, Failed> {
-    run(async {
-        let (connection, channel) = connect(site).await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+/// What a message says of itself beside its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Metadata {
+    /// That it is JSON.
+    Least,
+    /// What a bus says of it: the attributes of CloudEvents, and the properties of AMQP of the same
+    /// meaning.
+    Full,
+}
+
+impl Metadata {
+    fn properties(self, id: u64) -> Result<BasicProperties, Failed> {
         let properties = BasicProperties::default()
             .with_content_type("application/json".into())
             .with_delivery_mode(2);
+        if self == Self::Least {
+            return Ok(properties);
+        }
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        let text = |text: String| AMQPValue::LongString(text.into());
+        let name = format!("{id:032x}");
+        let mut headers = FieldTable::default();
+        headers.insert("cloudEvents_id".into(), text(name.clone()));
+        headers.insert("cloudEvents_source".into(), text("autobus-bench-amqp".to_owned()));
+        headers.insert("cloudEvents_specversion".into(), text("1.0".to_owned()));
+        // As long as a time in RFC 3339.
+        headers.insert("cloudEvents_time".into(), text(format!("{:030}", time.as_nanos())));
+        headers.insert("cloudEvents_type".into(), text(Site::KEY.to_owned()));
+        headers.insert("traceparent".into(), text(format!("00-{id:032x}-{id:016x}-01")));
+        let name = ShortString::try_new(name)?;
+        Ok(properties
+            .with_headers(headers)
+            .with_message_id(name.clone())
+            .with_correlation_id(name)
+            .with_type(Site::KEY.into())
+            .with_app_id("autobus-bench-amqp".into())
+            .with_timestamp(time.as_secs()))
+    }
+}
+
+pub(crate) fn publish(
+    site: &Site,
+    metadata: Metadata,
+    first: u64,
+    warm: u64,
+    n: u64,
+) -> Result<Duration, Failed> {
+    run(async {
+        let (connection, channel) = connect(site).await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
         let fire = async |ids: std::ops::Range<u64>| {
             let mut window = VecDeque::with_capacity(WINDOW);
             for id in ids {
@@ -44,7 +87,8 @@ pub(crate) fn publish(site: &Site, first: u64, warm: u64, n: u64) -> Result<Dura
                 let body = serde_json::to_vec(&Order::new(id))?;
                 let (exchange, key) = (Site::EXCHANGE.into(), Site::KEY.into());
                 let options = BasicPublishOptions::default();
-                let sent = channel.basic_publish(exchange, key, options, &body, properties.clone());
+                let properties = metadata.properties(id)?;
+                let sent = channel.basic_publish(exchange, key, options, &body, properties);
                 window.push_back(sent.await?);
             }
             for confirm in window {
