@@ -140,6 +140,6 @@ fn while_redis_is_down_callers_are_told_and_afterwards_it_goes_on() {
 
     // What needs no state went on all the while, and goes on.
     assert_eq!(client.post(&json!({ "id": "", "text": "x", "difficulty": 1 })).0, 422);
-    let alert = posted.recv().unwrap();
+    let alert = common::next(&posted);
     assert!(alert.body["text"].as_str().unwrap().starts_with("Invalid request received"));
 }

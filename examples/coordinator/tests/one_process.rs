@@ -97,7 +97,7 @@ fn an_invalid_request_is_refused_and_raises_an_alert_and_changes_nothing_else() 
     assert_eq!((code, &answer["message"]), (422, &json!("Validation failed")));
     assert_eq!(answer["status"], "error");
     assert_eq!(answer["reasons"].as_array().unwrap().len(), 2, "{answer}");
-    let alert = posted.recv().unwrap();
+    let alert = common::next(&posted);
     let text = alert.body["text"].as_str().unwrap();
     assert!(text.starts_with("Invalid request received: `id`"), "{text}");
     assert!(text.contains("`difficulty` is 1 to 48"), "{text}");
@@ -235,7 +235,7 @@ mod alerts {
         assert_eq!(letters[0].listener(), "notifier");
         let posted = common::serve(TcpListener::bind(front).unwrap(), &[200]);
         assert_eq!(bus.dead_letters().replay_all().unwrap(), 1);
-        assert_eq!(posted.recv().unwrap().body["text"], "Invalid request received: why");
+        assert_eq!(common::next(&posted).body["text"], "Invalid request received: why");
         bus.settle();
         assert!(bus.dead_letters().list().unwrap().is_empty());
     }

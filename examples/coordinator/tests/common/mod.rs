@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use bus::{Builder, Bus, Running};
 use modules::contracts::{self, Status};
@@ -107,6 +108,11 @@ pub(crate) fn webhook(codes: &'static [u16]) -> (Webhook, Receiver<Posted>) {
 pub(crate) struct Posted {
     pub(crate) key: String,
     pub(crate) body: Value,
+}
+
+/// What is posted next.
+pub(crate) fn next(posted: &Receiver<Posted>) -> Posted {
+    posted.recv_timeout(Duration::from_secs(20)).expect("an alert is posted")
 }
 
 pub(crate) fn serve(listener: TcpListener, codes: &'static [u16]) -> Receiver<Posted> {
