@@ -55,8 +55,7 @@ fn shut(proxy: &Proxy, bus: &Running) {
 fn starting_without_a_broker_fails_within_its_deadline_and_says_where() {
     let begun = Instant::now();
     let url = format!("amqp://billing:a-secret@127.0.0.1:{}/shop", ports::free());
-    let started =
-        Builder::new().transport(url).connect_within(Duration::from_millis(300)).build();
+    let started = Builder::new().transport(url).connect_within(Duration::from_millis(300)).build();
     let error = started.map(drop).expect_err("nobody listens there");
     assert_eq!(error.kind(), ErrorKind::Transport);
     let text = format!("{error} {error:?}");
@@ -98,10 +97,7 @@ fn a_call_while_the_broker_is_away_ends_with_its_timeout() -> bus::Result<()> {
     assert_eq!(change::on(&bus).execute(40).wait(), Ok(60));
     let elsewhere = bus.execute_command::<_, u64>("nobody.knows", ());
     let error = elsewhere.wait().expect_err("nobody can be asked");
-    assert!(
-        matches!(error, ExecuteError::Timeout | ExecuteError::Transport(_)),
-        "{error:?}"
-    );
+    assert!(matches!(error, ExecuteError::Timeout | ExecuteError::Transport(_)), "{error:?}");
     proxy.accept();
     poll_until("the connection", || bus.health().ready.then_some(()));
     let error = bus.execute_command::<_, u64>("nobody.knows", ()).wait();

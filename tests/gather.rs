@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bus::prelude::*;
 use bus::testing::TestBus;
@@ -114,8 +114,11 @@ fn start(service: &str, bench: &Bench) -> Running {
     bus::builder().services([service]).state(bench.clone()).build().unwrap()
 }
 
+#[track_caller]
 fn until(reached: impl Fn() -> bool) {
+    let begin = Instant::now();
     while !reached() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "it does not happen");
         std::thread::yield_now();
     }
 }

@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bus::prelude::*;
 use bus::{Builder, Running};
@@ -78,8 +79,11 @@ fn front(broker: &str) -> Running {
     process(broker, "front", &Bench::default())
 }
 
+#[track_caller]
 fn until(reached: impl Fn() -> bool) {
+    let begin = Instant::now();
     while !reached() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "it does not happen");
         std::thread::yield_now();
     }
 }

@@ -368,6 +368,67 @@ mod ring {
     }
 }
 
+/// One that holds its state while it waits for two, of which the first is done.
+mod patient {
+    use super::*;
+
+    #[event(exchange = "patient", key = "asked")]
+    pub(crate) struct Asked {}
+
+    #[derive(Default)]
+    pub(crate) struct Quick;
+    #[derive(Default)]
+    pub(crate) struct Host;
+
+    #[service]
+    impl Host {
+        #[command]
+        fn ask_both(&mut self) -> Result<(), String> {
+            let outcomes = Asked {}.fire().handled().wait();
+            outcomes.and_then(bus::Outcomes::ok).map_err(|error| error.to_string())
+        }
+
+        #[command]
+        fn visit(&mut self) -> u32 {
+            7
+        }
+    }
+
+    #[service]
+    impl Quick {
+        #[listener]
+        fn answer(&mut self, _: &Asked) {}
+
+        #[command]
+        fn call(&mut self) -> Result<u32, String> {
+            visit::execute().wait().map_err(|error| error.to_string())
+        }
+    }
+
+    #[listener]
+    fn answer_slowly(_: &Asked, door: State<Door>) {
+        door.pass_blocking();
+    }
+
+    #[test]
+    fn who_is_done_closes_no_circle() {
+        let door = Door::default();
+        let bus = bus::builder().services(["patient"]).clock(Clock::manual());
+        let bus = bus.state(door.clone()).build().unwrap();
+        let asked = ask_both::on(&bus).execute();
+        door.wait_for_one();
+        let done = || bus.stats().handlers.iter().map(|handler| handler.handled).sum::<u64>();
+        while done() < 1 {
+            std::thread::yield_now();
+        }
+        // Behind the first answer, and before the second: its service waits for the one that waits.
+        let called = call::on(&bus).execute();
+        (0..1_000).for_each(|_| std::thread::yield_now());
+        door.open();
+        assert_eq!((asked.wait(), called.wait()), (Ok(()), Ok(7)));
+    }
+}
+
 mod meeting {
     use super::*;
 

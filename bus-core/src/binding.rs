@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::context::Context;
 use crate::event::PayloadDescriptor;
-use crate::handler::{Access, Body, HandlerResult, Instance, LocalFuture, Options, Place};
+use crate::failure::{Failure, Reason};
+use crate::handler::{Access, Body, HandlerResult, Instance, LocalFuture, Options, Place, Plain};
 use crate::service::Service;
 
 /// A handler on a bus.
@@ -16,6 +17,8 @@ pub(crate) struct Binding {
     pub(crate) service: Arc<Service>,
     pub(crate) place: Option<Place>,
     pub(crate) code: Code,
+    /// The function itself, if it takes nothing but what travels.
+    pub(crate) plain: Option<Plain>,
     pub(crate) access: Access,
     pub(crate) inline: bool,
     pub(crate) policy: Policy,
@@ -24,6 +27,16 @@ pub(crate) struct Binding {
     pub(crate) shared: bool,
     pub(crate) wants_context: bool,
     pub(crate) counts: Counts,
+}
+
+impl Binding {
+    /// Counts a failed attempt.
+    pub(crate) fn count_failure(&self, failure: &Failure) {
+        Counts::add(&self.counts.failed);
+        if failure.reason() == Reason::Panic {
+            Counts::add(&self.counts.panicked);
+        }
+    }
 }
 
 /// The code of a handler.
@@ -39,10 +52,18 @@ impl Code {
         matches!(self, Self::Linked(Body::Async(_)) | Self::AsyncClosure(_))
     }
 
+    /// The function itself, of a handler that takes nothing but what travels.
+    pub(crate) fn plain(&self) -> Option<Plain> {
+        match self {
+            Self::Linked(Body::Plain(_, plain)) => Some(*plain),
+            _ => None,
+        }
+    }
+
     /// Runs synchronous code; an asynchronous one answers `None`.
     pub(crate) fn run(&self, ctx: &Context, instance: &Instance) -> Option<HandlerResult> {
         match self {
-            Self::Linked(Body::Sync(run)) => Some(run(ctx, instance)),
+            Self::Linked(Body::Sync(run) | Body::Plain(run, _)) => Some(run(ctx, instance)),
             Self::Closure(run) => Some(run(ctx)),
             Self::Linked(Body::Async(_)) | Self::AsyncClosure(_) => None,
         }
@@ -53,7 +74,9 @@ impl Code {
         match self {
             Self::Linked(Body::Async(start)) => start(ctx, instance),
             Self::AsyncClosure(start) => start(ctx),
-            Self::Linked(Body::Sync(run)) => Box::pin(std::future::ready(run(&ctx, &instance))),
+            Self::Linked(Body::Sync(run) | Body::Plain(run, _)) => {
+                Box::pin(std::future::ready(run(&ctx, &instance)))
+            }
             Self::Closure(run) => Box::pin(std::future::ready(run(&ctx))),
         }
     }
@@ -130,6 +153,15 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    /// As [`add`](Self::add), where nobody else adds at the same time: in the turn of a service.
+    pub(crate) fn add_alone(counter: &AtomicU64) {
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_many(counter: &AtomicU64, many: u64) {
+        counter.fetch_add(many, Ordering::Relaxed);
+    }
+
     pub(crate) fn add(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }

@@ -466,6 +466,7 @@ fn bind(
         place: Some(handler.place),
         access: handler.access,
         inline: handler.options.inline && !code.is_async(),
+        plain: code.plain(),
         code,
         policy: Policy::new(&handler.options, defaults),
         payload,

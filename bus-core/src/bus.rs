@@ -17,6 +17,7 @@ use crate::dynamic::Dynamic;
 use crate::error::{Error, Result};
 use crate::failure::Failure;
 use crate::held::HeldBack;
+use crate::lane::Lanes;
 use crate::layer::Layers;
 use crate::lifecycle::Gate;
 use crate::message::CallFault;
@@ -59,6 +60,10 @@ pub(crate) struct Shared {
     /// Inline handlers that run on the threads of callers.
     pub(crate) inline: AtomicUsize,
     pub(crate) inline_done: Event,
+    /// The threads that run inline listeners without being counted in `inline`.
+    pub(crate) lanes: Lanes,
+    /// Another one whenever routes, commands or the phase may have changed.
+    epoch: AtomicU64,
     /// What is known of closures that are registered at run time.
     pub(crate) dynamic: Mutex<Dynamic>,
     pub(crate) waits: Waits,
@@ -112,6 +117,8 @@ impl Shared {
             stopping: Mutex::new(()),
             inline: AtomicUsize::new(0),
             inline_done: Event::new(),
+            lanes: Lanes::default(),
+            epoch: AtomicU64::new(1),
             dynamic: Mutex::default(),
             waits: Waits::default(),
             held_back: HeldBack::default(),
@@ -179,8 +186,27 @@ impl Bus {
         self.0.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The table, to change it: what threads keep of it does not count any more.
     pub(crate) fn table_mut(&self) -> RwLockWriteGuard<'_, Table> {
-        self.0.table.write().unwrap_or_else(PoisonError::into_inner)
+        let table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
+        self.0.epoch.fetch_add(1, Ordering::SeqCst);
+        table
+    }
+
+    /// Looks the listeners of a key up; what was looked up before stays as it is.
+    pub(crate) fn remember(&self, exchange: &str, key: &str) {
+        let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
+        table.remember(exchange, key);
+    }
+
+    /// What tells whether the table has changed, even to who does not hold it.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.0.epoch.load(Ordering::SeqCst)
+    }
+
+    /// Whether inline handlers run on the threads of callers.
+    pub(crate) fn runs_inline(&self) -> bool {
+        self.0.inline.load(Ordering::SeqCst) > 0 || self.0.lanes.run()
     }
 
     pub(crate) fn next_seq(&self) -> u64 {
@@ -204,6 +230,11 @@ impl Bus {
 
     pub(crate) fn layers(&self) -> &Layers {
         &self.0.layers
+    }
+
+    /// Whether nothing surrounds the attempts of handlers: neither layers nor a test.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.0.layers.is_empty() && self.0.testing.is_none()
     }
 
     pub(crate) fn states(&self) -> &States {
@@ -248,7 +279,7 @@ impl Bus {
 
     /// Delivers a dead letter again.
     pub(crate) fn revive(&self, delivery: Delivery) -> Result<()> {
-        if !self.table().accepts(crate::current::is_inside(self)) {
+        if !self.table().accepts(|| crate::current::is_inside(self)) {
             return Err(Error::closed());
         }
         // The receipt of the first life is settled: nobody waits for this one.

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::error::CodecError;
 use crate::execute_error::ExecuteError;
 use crate::failure::Failure;
-use crate::handler::HandlerResult;
+use crate::handler::{HandlerResult, Plain};
 use crate::message::{CallFault, Caller, Head, Message, Payload};
 use crate::promise::{Reply, Slot};
 use crate::remote::Arrival;
@@ -73,6 +73,15 @@ impl<E: 'static> Errors<E> {
     }
 }
 
+/// A command that takes nothing but its arguments, as the function that it is.
+#[derive(Debug)]
+pub struct PlainCommand<A, T, E> {
+    /// The function, of its arguments as a tuple.
+    pub run: fn(A) -> Result<T, E>,
+    /// What can be done with its errors.
+    pub errors: Errors<E>,
+}
+
 /// A call that somebody waits for; one allocation with its answer.
 ///
 /// It knows the types of the command and not the command: a contract and its implementation are two.
@@ -126,6 +135,36 @@ where
     fn call(&self) -> Option<&dyn Caller> {
         Some(self)
     }
+
+    fn run_plain(&self, plain: Plain) -> Option<HandlerResult> {
+        let command = plain.downcast_ref::<PlainCommand<A, T, E>>()?;
+        Some(match self.take_args() {
+            Ok(args) => self.close((command.run)(args), &command.errors),
+            Err(failure) => Err(failure),
+        })
+    }
+}
+
+impl<A, T, E: 'static> Call<A, T, E> {
+    fn take_args(&self) -> Result<A, Failure> {
+        let args = self.args.lock().unwrap_or_else(PoisonError::into_inner).take();
+        args.ok_or_else(|| Failure::internal("the arguments were taken before"))
+    }
+
+    /// Gives what the handler returned to whoever waits for it.
+    fn close(&self, result: Result<T, E>, errors: &Errors<E>) -> HandlerResult {
+        match result {
+            Ok(answer) => {
+                self.answer.fill(Ok(answer));
+                Ok(())
+            }
+            Err(error) => {
+                let failure = errors.failure(&error);
+                self.answer.fill(Err(ExecuteError::Handler(error)));
+                Err(failure)
+            }
+        }
+    }
 }
 
 impl<A, T, E> Caller for Call<A, T, E> {
@@ -142,7 +181,12 @@ impl<A, T, E> Caller for Call<A, T, E> {
     }
 }
 
-impl<A: Send, T: Send, E: Send> Reply<T, E> for Call<A, T, E> {
+impl<A, T, E> Reply<T, E> for Call<A, T, E>
+where
+    A: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
     fn poll(&self, cx: &mut TaskContext<'_>) -> Poll<Result<T, ExecuteError<E>>> {
         self.answer.take(cx)
     }
@@ -157,11 +201,12 @@ impl<A: Send, T: Send, E: Send> Reply<T, E> for Call<A, T, E> {
         self.answer.fill(Err(ExecuteError::Cancelled));
     }
 
-    fn target(&self) -> Option<Target> {
+    fn target(self: Arc<Self>) -> Option<Target> {
         Some(Target {
             invocation: Some((self.head.seq, 0)),
             service: self.binding.service.clone(),
             access: self.binding.access,
+            message: Some(self),
         })
     }
 }
@@ -302,8 +347,7 @@ impl<A: Send + 'static> Message for Task<A> {
 pub fn open<C: Spec>(ctx: &Context) -> Result<C::Args, Failure> {
     let message: &dyn Any = &**ctx.message();
     if let Some(call) = message.downcast_ref::<CallOf<C>>() {
-        let args = call.args.lock().unwrap_or_else(PoisonError::into_inner).take();
-        return args.ok_or_else(|| Failure::internal("the arguments were taken before"));
+        return call.take_args();
     }
     match message.downcast_ref::<Task<C::Args>>() {
         Some(task) => task.args(),
@@ -318,19 +362,8 @@ pub fn open<C: Spec>(ctx: &Context) -> Result<C::Args, Failure> {
 /// The command's own, as the outcome of the attempt.
 pub fn close<C: Spec>(ctx: &Context, result: Result<C::Ok, C::Err>) -> HandlerResult {
     let message: &dyn Any = &**ctx.message();
-    let call = message.downcast_ref::<CallOf<C>>();
-    match (result, call) {
-        (Ok(answer), call) => {
-            if let Some(call) = call {
-                call.answer.fill(Ok(answer));
-            }
-            Ok(())
-        }
-        (Err(error), Some(call)) => {
-            let failure = C::ERRORS.failure(&error);
-            call.answer.fill(Err(ExecuteError::Handler(error)));
-            Err(failure)
-        }
-        (Err(error), None) => Err(C::ERRORS.failure(&error)),
+    match message.downcast_ref::<CallOf<C>>() {
+        Some(call) => call.close(result, &C::ERRORS),
+        None => result.map(drop).map_err(|error| C::ERRORS.failure(&error)),
     }
 }

@@ -1,21 +1,79 @@
 //! The handler that this thread is running: its bus, its message, its service.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use crate::bus::Bus;
 use crate::context::Context;
+use crate::delivery::Delivery;
 use crate::lineage::{Chain, Lineage};
+use crate::message::{Head, Message};
+use crate::routes;
 use crate::service::Service;
 use crate::trace::Origin;
 use crate::waits::Invocation;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Here> = const { RefCell::new(Here { current: None, group: None }) };
+}
+
+/// What a thread runs.
+struct Here {
+    /// Whatever runs with a place of its own.
+    current: Option<Current>,
+    /// On the own thread of a service: what runs below that.
+    group: Option<Rc<GroupFrame>>,
+}
+
+/// The group of plain listeners that the own thread of a service runs, if it runs one: made once for
+/// the thread, so that each group is entered by a few stores.
+pub(crate) struct GroupFrame {
+    home: Rc<Home>,
+    /// The message; 0 for none.
+    seq: Cell<u64>,
+    correlation: Cell<u64>,
+}
+
+impl GroupFrame {
+    /// For the thread that calls this.
+    pub(crate) fn new(home: &Rc<Home>) -> Rc<Self> {
+        let frame =
+            Rc::new(Self { home: home.clone(), seq: Cell::new(0), correlation: Cell::new(0) });
+        CURRENT.with_borrow_mut(|here| here.group = Some(frame.clone()));
+        frame
+    }
+
+    /// The thread has no service any more.
+    pub(crate) fn forget() {
+        let group = CURRENT.with_borrow_mut(|here| here.group.take());
+        drop(group);
+    }
+
+    /// A group of listeners of a message begins, if it can be told by numbers alone.
+    pub(crate) fn enter(&self, head: &Head) -> bool {
+        let can = head.chain().is_none() && !head.in_wake;
+        if can {
+            self.seq.set(head.seq);
+            self.correlation.set(head.correlation);
+        }
+        can
+    }
+
+    /// It is over.
+    pub(crate) fn leave(&self) {
+        self.seq.set(0);
+    }
+
+    fn current(&self) -> Option<Current> {
+        let (seq, correlation) = (self.seq.get(), self.correlation.get());
+        (seq != 0)
+            .then(|| Current { correlation, ..Current::bottom(self.home.clone(), (seq, GROUP)) })
+    }
 }
 
 thread_local! {
@@ -62,10 +120,21 @@ impl std::fmt::Debug for Stay {
     }
 }
 
+/// The bus and the service that a thread runs handlers for; shared by all that it runs.
+pub(crate) struct Home {
+    pub(crate) bus: Bus,
+    pub(crate) service: Arc<Service>,
+}
+
+impl Home {
+    pub(crate) fn new(bus: &Bus, service: &Arc<Service>) -> Rc<Self> {
+        Rc::new(Self { bus: bus.clone(), service: service.clone() })
+    }
+}
+
 /// What a handler's code runs inside of.
 pub(crate) struct Current {
-    bus: Bus,
-    service: Arc<Service>,
+    home: Rc<Home>,
     invocation: Invocation,
     attempt: u32,
     correlation: u64,
@@ -80,6 +149,16 @@ pub(crate) struct Current {
     inline: u8,
 }
 
+/// In place of a slot: the listener of a group that runs.
+const GROUP: u32 = u32::MAX;
+
+/// Whether a handler runs on the thread that fires or executes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inline {
+    Yes,
+    No,
+}
+
 /// How many inline handlers may fire or execute inside each other on one thread; further ones go to
 /// the thread of their service.
 const INLINE_DEPTH: u8 = 32;
@@ -88,8 +167,7 @@ impl Current {
     pub(crate) fn of(ctx: &Context) -> Self {
         let head = ctx.message().head();
         Self {
-            bus: ctx.bus().clone(),
-            service: ctx.service_ref().clone(),
+            home: Home::new(ctx.bus(), ctx.service_ref()),
             invocation: ctx.invocation(),
             attempt: ctx.attempt(),
             correlation: head.correlation,
@@ -102,32 +180,86 @@ impl Current {
         }
     }
 
+    /// Of a delivery that is run without a context.
+    pub(crate) fn plain(home: &Rc<Home>, delivery: &Delivery, inline: Inline) -> Self {
+        let head = delivery.message.head();
+        Self {
+            home: home.clone(),
+            invocation: (head.seq, delivery.slot),
+            attempt: delivery.attempt,
+            correlation: head.correlation,
+            in_wake: head.in_wake,
+            chain: head.chain().cloned(),
+            holds_up: home.service.state.is_some(),
+            below: Vec::new(),
+            inline: u8::from(inline == Inline::Yes),
+        }
+    }
+
+    /// Of a group of plain listeners, which are told apart by the progress of their service.
+    pub(crate) fn group(home: &Rc<Home>, message: &Arc<dyn Message>) -> Self {
+        let head = message.head();
+        Self {
+            home: home.clone(),
+            invocation: (head.seq, GROUP),
+            attempt: 1,
+            correlation: head.correlation,
+            in_wake: head.in_wake,
+            chain: head.chain().cloned(),
+            holds_up: false,
+            below: Vec::new(),
+            inline: 0,
+        }
+    }
+
+    /// Of an inline handler that is called directly, at the bottom of a thread's stack.
+    pub(crate) fn direct(home: Rc<Home>, invocation: Invocation) -> Self {
+        Self { inline: 1, ..Self::bottom(home, invocation) }
+    }
+
+    fn bottom(home: Rc<Home>, invocation: Invocation) -> Self {
+        Self {
+            home,
+            invocation,
+            attempt: 1,
+            correlation: invocation.0,
+            in_wake: false,
+            chain: None,
+            holds_up: false,
+            below: Vec::new(),
+            inline: 0,
+        }
+    }
+
     /// The same, where what is sent follows from a dead letter.
     pub(crate) fn in_wake(self) -> Self {
         Self { in_wake: true, ..self }
     }
 
     pub(crate) fn bus(&self) -> &Bus {
-        &self.bus
+        &self.home.bus
     }
 
     pub(crate) fn service(&self) -> &Arc<Service> {
-        &self.service
+        &self.home.service
     }
 
     pub(crate) fn invocation(&self) -> Invocation {
-        self.invocation
+        match self.invocation {
+            (seq, GROUP) => (seq, self.home.service.progress().slot()),
+            invocation => invocation,
+        }
     }
 
     /// The attempt that runs.
     pub(crate) fn origin(&self) -> Origin {
-        let ((seq, slot), attempt) = (self.invocation, self.attempt);
+        let ((seq, slot), attempt) = (self.invocation(), self.attempt);
         Origin { seq, slot, attempt }
     }
 
     pub(crate) fn lineage(&self) -> Lineage<'_> {
-        let Self { bus, correlation, chain, .. } = self;
-        Lineage { bus, correlation: *correlation, chain: chain.as_ref() }
+        let Self { home, correlation, chain, .. } = self;
+        Lineage { bus: &home.bus, correlation: *correlation, chain: chain.as_ref() }
     }
 
     pub(crate) fn holds_up(&self) -> bool {
@@ -141,15 +273,13 @@ impl Current {
     /// Makes it this thread's current one until the guard is dropped; for code that runs on top of
     /// whatever the thread was running.
     pub(crate) fn enter(mut self) -> Entered {
-        CURRENT.with_borrow(|outer| {
-            if let Some(outer) = outer {
-                self.below.clone_from(&outer.below);
-                self.below.push(outer.invocation);
-                self.inline += outer.inline;
-                self.holds_up |= outer.holds_up;
-            }
+        with(|outer| {
+            self.below.clone_from(&outer.below);
+            self.below.push(outer.invocation());
+            self.inline += outer.inline;
+            self.holds_up |= outer.holds_up;
         });
-        Entered(CURRENT.replace(Some(self)))
+        Entered(replace(Some(self)))
     }
 
     /// Wraps `future` so that it runs inside of this wherever it is polled.
@@ -163,12 +293,34 @@ impl Current {
 
 /// Looks at the handler that this thread is running.
 pub(crate) fn with<R>(look: impl FnOnce(&Current) -> R) -> Option<R> {
-    CURRENT.with_borrow(|current| current.as_ref().map(look))
+    CURRENT.with_borrow(|here| {
+        if let Some(current) = &here.current {
+            return Some(look(current));
+        }
+        let group = here.group.as_ref().and_then(|group| group.current());
+        group.or_else(routes::current).map(|current| look(&current))
+    })
+}
+
+/// Whether this thread is running a handler.
+pub(crate) fn is_any() -> bool {
+    with(|_| ()).is_some()
+}
+
+/// Whether this thread is running a handler, but for one that is called directly.
+pub(crate) fn is_one() -> bool {
+    CURRENT.with_borrow(|here| {
+        here.current.is_some() || here.group.as_ref().is_some_and(|group| group.seq.get() != 0)
+    })
+}
+
+fn replace(current: Option<Current>) -> Option<Current> {
+    CURRENT.with_borrow_mut(|here| std::mem::replace(&mut here.current, current))
 }
 
 /// The bus whose handler this thread is running.
 pub(crate) fn bus() -> Option<Bus> {
-    with(|current| current.bus.clone())
+    with(|current| current.bus().clone())
 }
 
 /// The first message in the chain of the one whose handler this thread is running.
@@ -178,7 +330,7 @@ pub(crate) fn correlation() -> Option<u64> {
 
 /// Whether this thread is running a handler of `bus`.
 pub(crate) fn is_inside(bus: &Bus) -> bool {
-    with(|current| current.bus.is(bus)).unwrap_or(false)
+    with(|current| current.bus().is(bus)).unwrap_or(false)
 }
 
 /// Where a message comes from.
@@ -195,7 +347,7 @@ pub(crate) fn cause(bus: &Bus) -> Option<Cause> {
     let cause = |current: &Current| {
         let Current { correlation, in_wake, .. } = *current;
         let (origin, chain) = (current.origin(), current.chain.clone());
-        current.bus.is(bus).then_some(Cause { origin, correlation, in_wake, chain })
+        current.bus().is(bus).then_some(Cause { origin, correlation, in_wake, chain })
     };
     with(cause).flatten()
 }
@@ -210,7 +362,7 @@ pub(crate) struct Entered(Option<Current>);
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        CURRENT.set(self.0.take());
+        drop(replace(self.0.take()));
     }
 }
 
@@ -234,10 +386,10 @@ impl<F: Future + ?Sized> Future for Scoped<F> {
 
 impl<F: ?Sized> Scoped<F> {
     fn inside<R>(&mut self, run: impl FnOnce(&mut Option<Pin<Box<F>>>) -> R) -> R {
-        let former = CURRENT.replace(self.current.take());
+        let former = replace(self.current.take());
         let restore = Entered(former);
         let output = run(&mut self.future);
-        self.current = CURRENT.take();
+        self.current = replace(None);
         drop(restore);
         output
     }

@@ -1,12 +1,13 @@
 //! One message for one handler: an attempt, and what follows from it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::binding::{Binding, Counts};
 use crate::bus::Bus;
 use crate::context::Context;
-use crate::current::Current;
+use crate::current::{Current, Home, Inline};
 use crate::dead_letter::DeadLetter;
 use crate::events::DeadLettered;
 use crate::failure::{Failure, Reason};
@@ -55,8 +56,12 @@ impl Delivery {
     }
 
     /// Runs a synchronous handler to its end, on this thread.
-    fn run(&self, bus: &Bus, instance: &Instance, inline: bool) -> HandlerResult {
-        let ctx = self.context(bus, inline);
+    fn run(&self, home: &Rc<Home>, instance: &Instance, inline: Inline) -> HandlerResult {
+        if let Some(result) = self.run_plain(home, inline) {
+            return result;
+        }
+        let bus = &home.bus;
+        let ctx = self.context(bus, inline == Inline::Yes);
         let _inside = Current::of(&ctx).enter();
         let _underway = bus.underway(&ctx);
         let handler = || {
@@ -66,6 +71,15 @@ impl Delivery {
         let run = || bus.layers().run(&ctx, handler);
         let ran = catch_unwind(AssertUnwindSafe(run));
         ran.unwrap_or_else(|panic| Err(Failure::panic(panic)))
+    }
+
+    /// Runs a handler that takes nothing but what travels, where nothing surrounds it. It needs no
+    /// context then.
+    fn run_plain(&self, home: &Rc<Home>, inline: Inline) -> Option<HandlerResult> {
+        let plain = self.binding.plain.filter(|_| home.bus.is_bare())?;
+        let _inside = Current::plain(home, self, inline).enter();
+        let ran = catch_unwind(AssertUnwindSafe(|| self.message.run_plain(plain)));
+        ran.unwrap_or_else(|panic| Some(Err(Failure::panic(panic))))
     }
 
     /// Puts a delivery that was accepted before into its mailbox; gives it back if that is closed.
@@ -96,12 +110,12 @@ impl Delivery {
     /// Runs a synchronous handler, if it is to run at all; nothing if there is nothing to conclude.
     pub(crate) fn attempt(
         &self,
-        bus: &Bus,
+        home: &Rc<Home>,
         instance: &Instance,
-        inline: bool,
+        inline: Inline,
     ) -> Option<HandlerResult> {
-        match self.before(bus) {
-            Before::Run => Some(self.run(bus, instance, inline)),
+        match self.before(&home.bus) {
+            Before::Run => Some(self.run(home, instance, inline)),
             Before::Skip => None,
             Before::Fail(failure) => Some(Err(failure)),
         }
@@ -131,10 +145,7 @@ impl Delivery {
             self.message.head().outcomes.settle(self.slot, self.attempt, Ok(()));
             return;
         };
-        Counts::add(&counts.failed);
-        if failure.reason() == Reason::Panic {
-            Counts::add(&counts.panicked);
-        }
+        self.binding.count_failure(&failure);
         if let Some(caller) = self.message.call() {
             let handler = &*self.binding.name;
             match failure.reason() {

@@ -343,6 +343,7 @@ impl Bus {
             name,
             service: service.clone(),
             place: None,
+            plain: None,
             code: closure.code,
             access: Access::Stateless,
             inline: false,
@@ -374,7 +375,7 @@ impl Bus {
         let mut dynamic = self.dynamic();
         // Held until the service is among the others, so that a shutdown finds it there.
         let mut table = self.table_mut();
-        if !table.accepts(crate::current::is_inside(self)) {
+        if !table.accepts(|| crate::current::is_inside(self)) {
             return Err(Error::closed());
         }
         if let Some(service) = &dynamic.service {
@@ -497,11 +498,12 @@ impl Reply<Vec<u8>, Failure> for EncodedCall {
         self.answer.fill(Err(ExecuteError::Cancelled));
     }
 
-    fn target(&self) -> Option<Target> {
+    fn target(self: Arc<Self>) -> Option<Target> {
         Some(Target {
             invocation: Some((self.head.seq, 0)),
             service: self.binding.service.clone(),
             access: self.binding.access,
+            message: Some(self),
         })
     }
 }

@@ -58,9 +58,12 @@ pub fn fire_clone<E: Event + Clone>(topic: Topic<E>, event: &E) -> Receipt {
 
 /// Executes on `bus`, else on the current one.
 pub fn execute<C: Spec>(bus: Option<&Bus>, args: C::Args) -> Promise<C::Ok, C::Err> {
-    match bus.map_or_else(current, |bus| Ok(bus.clone())) {
-        Ok(bus) => bus.execute::<C>(args),
-        Err(_) => Promise::ready(Err(ExecuteError::NotStarted)),
+    match bus {
+        Some(bus) => bus.execute::<C>(args),
+        None => match current() {
+            Ok(bus) => bus.execute::<C>(args),
+            Err(_) => Promise::ready(Err(ExecuteError::NotStarted)),
+        },
     }
 }
 

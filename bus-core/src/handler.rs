@@ -3,7 +3,7 @@
 //! Descriptors are the whole of what macros tell the runtime. They hold no meaning that needs a
 //! running program: names are resolved, types compared and options defaulted by the catalogue.
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::cell::{Ref, RefMut};
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
@@ -119,11 +119,17 @@ pub enum Access {
     Exclusive,
 }
 
+/// A handler that takes neither context nor state, as the function that it is: it runs without a
+/// context being made. A `fn(&T) -> HandlerResult` for a listener, a `PlainCommand` for a command.
+pub(crate) type Plain = &'static (dyn Any + Send + Sync);
+
 /// The code of a handler.
 #[derive(Debug, Clone, Copy)]
 pub enum Body {
     /// Runs to its end at once.
     Sync(fn(&Context, &Instance) -> HandlerResult),
+    /// The same, of one that takes nothing but what travels.
+    Plain(fn(&Context, &Instance) -> HandlerResult, Plain),
     /// Makes a future for the executor of the service.
     Async(fn(Context, Instance) -> LocalFuture<HandlerResult>),
 }

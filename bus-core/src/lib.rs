@@ -20,6 +20,7 @@ mod context;
 mod current;
 mod dead_letter;
 mod delivery;
+mod direct;
 mod dynamic;
 mod envelope;
 mod error;
@@ -30,9 +31,14 @@ mod failure;
 mod gather;
 mod global;
 mod handler;
+mod heard;
 mod held;
 #[cfg(all(test, autobus_loom))]
 mod interleavings;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
+mod lane;
 mod layer;
 mod lifecycle;
 mod lineage;
@@ -51,6 +57,7 @@ mod publish;
 mod receipt;
 mod remote;
 mod router;
+mod routes;
 mod runtime;
 mod service;
 mod signal;

@@ -17,7 +17,7 @@ use crate::clock::later;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Started, Stopping};
 use crate::name;
-use crate::service::{Service, spawn};
+use crate::service::{Entry, Service, spawn};
 use crate::table::Phase;
 
 /// Holds the services back until every state is made.
@@ -93,7 +93,7 @@ pub(crate) fn start(bus: &Bus) -> Result<()> {
     bus.table_mut().phase = Phase::Closed;
     bus.0.gate.set(FAILED);
     let deadline = later(Instant::now(), bus.0.defaults.shutdown);
-    let stuck = join(&services[..started], deadline);
+    let stuck = join(bus, &services[..started], deadline);
     for name in stuck {
         tracing::error!(service = name, "a service did not stop after a failed start");
     }
@@ -167,7 +167,7 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
     }
     // Those that are not stuck need a moment to see that they are to stop.
     let grace = if drained { Duration::ZERO } else { Duration::from_secs(1) };
-    let stuck = join(&services, deadline.max(Instant::now() + grace));
+    let stuck = join(bus, &services, deadline.max(Instant::now() + grace));
     // What is not confirmed or settled by now gets a moment, even if the handlers took all the time.
     let closed = bus.0.remote.as_ref().map_or(Ok(()), |remote| {
         remote.close(deadline.max(Instant::now() + Duration::from_secs(1)))
@@ -217,7 +217,7 @@ fn drain(bus: &Bus, deadline: Instant) -> bool {
         // Nothing is sent while the table is held, so what is idle now stays idle.
         let mut table = bus.table_mut();
         // First those that wait for an attempt: from there they go to a mailbox in one step.
-        let none_waits = bus.retrying() == 0 && bus.0.inline.load(Ordering::Acquire) == 0;
+        let none_waits = bus.retrying() == 0 && !bus.runs_inline();
         if none_waits && table.services.iter().all(|service| service.mailbox.is_idle()) {
             table.phase = Phase::Closed;
             return true;
@@ -228,12 +228,12 @@ fn drain(bus: &Bus, deadline: Instant) -> bool {
 /// Whether every mailbox is empty and no handler runs.
 pub(crate) fn is_idle(bus: &Bus) -> bool {
     let all_idle = bus.table().services.iter().all(|service| service.mailbox.is_idle());
-    all_idle && bus.0.inline.load(Ordering::Acquire) == 0
+    all_idle && !bus.runs_inline()
 }
 
 /// Blocks until every mailbox is empty and no handler runs; `false` if that is not by `deadline`.
 pub(crate) fn wait_idle(bus: &Bus, deadline: Option<Instant>) -> bool {
-    let no_inline = || bus.0.inline.load(Ordering::Acquire) == 0;
+    let no_inline = || !bus.runs_inline();
     loop {
         let services = bus.table().services.clone();
         let accepted = || services.iter().map(|service| service.mailbox.accepted()).sum::<u64>();
@@ -243,7 +243,7 @@ pub(crate) fn wait_idle(bus: &Bus, deadline: Option<Instant>) -> bool {
                 return false;
             }
         }
-        if !wait_until(no_inline, || bus.0.inline_done.listen(), deadline) {
+        if !wait_inline(bus, deadline) {
             return false;
         }
         // What was idle when it was looked at may have received something since.
@@ -252,6 +252,24 @@ pub(crate) fn wait_idle(bus: &Bus, deadline: Option<Instant>) -> bool {
             return true;
         }
     }
+}
+
+/// Blocks until no inline handler runs; `false` if that is not by `deadline`. It looks again every
+/// now and then, so that those who run inline listeners pay nothing for being waited for.
+fn wait_inline(bus: &Bus, deadline: Option<Instant>) -> bool {
+    const AGAIN: Duration = Duration::from_millis(1);
+    while bus.runs_inline() {
+        let done = bus.0.inline_done.listen();
+        if !bus.runs_inline() {
+            break;
+        }
+        let again = later(Instant::now(), AGAIN);
+        let until = deadline.map_or(again, |deadline| deadline.min(again));
+        if done.wait_deadline(until).is_none() && deadline.is_some_and(|d| d <= Instant::now()) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Blocks until `reached`, which `listen` tells of; `false` if it is not by `deadline`.
@@ -275,10 +293,13 @@ fn wait_until(
 }
 
 /// Joins the threads; names those that are not at their end by `deadline`.
-fn join(services: &[Arc<Service>], deadline: Instant) -> Vec<String> {
+fn join(bus: &Bus, services: &[Arc<Service>], deadline: Instant) -> Vec<String> {
     let mut stuck = Vec::new();
     for service in services {
         if !service.wait_stopped(deadline) {
+            for delivery in service.take_stuck() {
+                bus.refuse(Entry::One(delivery));
+            }
             stuck.push(service.name.to_string());
             continue;
         }

@@ -4,21 +4,24 @@
 //! causes are numbers until somebody asks for them as text.
 
 use std::any::{Any, TypeId};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use event_listener::Event as Notify;
+use once_cell::race::OnceBox;
 
-use crate::binding::Binding;
+use crate::binding::{Binding, Counts};
 use crate::current::{self, Cause};
 use crate::envelope::Envelope;
 use crate::error::CodecError;
 use crate::event::{EventDescriptor, PayloadDescriptor};
 use crate::failure::Failure;
+use crate::handler::{HandlerResult, Plain};
 use crate::lineage::Chain;
 use crate::remote::Arrival;
-use crate::router::Route;
+use crate::router::{Route, Target};
+use crate::service::Progress;
 use crate::trace::Origin;
 
 /// Anything that a handler can be given.
@@ -43,10 +46,31 @@ pub(crate) trait Message: Any + Send + Sync {
     fn arrival(&self) -> Option<&Arrival> {
         None
     }
+    /// Runs a plain handler on the payload, or on the arguments of a call; nothing if they are of
+    /// other types.
+    fn run_plain(&self, plain: Plain) -> Option<HandlerResult> {
+        let _ = plain;
+        None
+    }
+    /// Runs plain listeners one after another, from where `progress` is, until one fails.
+    fn run_group(&self, targets: &[Target], progress: &Progress) -> Ran {
+        let _ = (targets, progress);
+        Ran::Unfit
+    }
     /// The handle on a caller who waits for an answer.
     fn call(&self) -> Option<&dyn Caller> {
         None
     }
+}
+
+/// How a group ran.
+pub(crate) enum Ran {
+    /// To its end.
+    All,
+    /// Up to a listener that failed.
+    Failed(Failure),
+    /// Up to a listener that takes another type.
+    Unfit,
 }
 
 /// Somebody who waits for the answer of a call.
@@ -99,8 +123,14 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Of what is sent here and now.
     pub(crate) fn new(bus: &crate::bus::Bus, deliveries: usize) -> Self {
-        let seq = bus.next_seq();
+        Self::fired(bus, deliveries, 0)
+    }
+
+    /// Of an event whose number is known already, unless that is 0.
+    pub(crate) fn fired(bus: &crate::bus::Bus, deliveries: usize, seq: u64) -> Self {
+        let seq = if seq == 0 { bus.next_seq() } else { seq };
         let Cause { origin, correlation, in_wake, chain } = current::cause(bus).unwrap_or(Cause {
             origin: Origin::NONE,
             correlation: seq,
@@ -152,7 +182,11 @@ impl Head {
 /// Counts the deliveries of a message that are not settled yet and keeps the failed ones.
 pub(crate) struct Tracker {
     open: AtomicUsize,
-    failed: Mutex<Vec<(u32, u32, Failure)>>,
+    /// Which of the first 64 slots are settled, but for groups that are settled as a whole: those
+    /// are of services without state, which close no circle of waits.
+    slots: AtomicU64,
+    /// Made when something fails.
+    failed: OnceBox<Mutex<Vec<(u32, u32, Failure)>>>,
     settled: Notify,
 }
 
@@ -160,7 +194,8 @@ impl Tracker {
     fn new(deliveries: usize) -> Self {
         Self {
             open: AtomicUsize::new(deliveries),
-            failed: Mutex::new(Vec::new()),
+            slots: AtomicU64::new(0),
+            failed: OnceBox::new(),
             settled: Notify::new(),
         }
     }
@@ -168,17 +203,35 @@ impl Tracker {
     /// Settles the delivery of the listener at `slot` of the route, after so many attempts.
     pub(crate) fn settle(&self, slot: u32, attempts: u32, result: Result<(), Failure>) {
         if let Err(failure) = result {
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            let failed = self.failed.get_or_init(Box::default);
+            let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
             failed.push((slot, attempts, failure));
         }
+        self.slots.fetch_or(bit(slot), Ordering::AcqRel);
         if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.settled.notify(usize::MAX);
+        }
+    }
+
+    /// Settles so many deliveries that succeeded, or nothing if nobody is left who could look.
+    pub(crate) fn settle_all(message: &Arc<dyn Message>, deliveries: usize) {
+        // Who has the only handle makes no further one meanwhile.
+        if deliveries > 0 && Arc::strong_count(message) > 1 {
+            let outcomes = &message.head().outcomes;
+            if outcomes.open.fetch_sub(deliveries, Ordering::AcqRel) == deliveries {
+                outcomes.settled.notify(usize::MAX);
+            }
         }
     }
 
     /// Counts one more delivery: a dead letter that is replayed.
     pub(crate) fn reopen(&self) {
         self.open.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether the delivery of the listener at `slot` is known to be settled.
+    pub(crate) fn is_settled_at(&self, slot: u32) -> bool {
+        self.slots.load(Ordering::Acquire) & bit(slot) != 0
     }
 
     pub(crate) fn is_settled(&self) -> bool {
@@ -190,8 +243,14 @@ impl Tracker {
     }
 
     pub(crate) fn failed(&self) -> Vec<(u32, u32, Failure)> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let failed = self.failed.get();
+        let failed = failed.map(|failed| failed.lock().unwrap_or_else(PoisonError::into_inner));
+        failed.map(|failed| failed.clone()).unwrap_or_default()
     }
+}
+
+fn bit(slot: u32) -> u64 {
+    1_u64.checked_shl(slot).unwrap_or(0)
 }
 
 /// A fired event.
@@ -252,6 +311,28 @@ impl<T: Send + Sync + 'static> Message for Firing<T> {
 
     fn route(&self) -> Option<&Arc<Route>> {
         Some(&self.route)
+    }
+
+    fn run_plain(&self, plain: Plain) -> Option<HandlerResult> {
+        plain.downcast_ref::<fn(&T) -> HandlerResult>().map(|run| run(self.get()))
+    }
+
+    fn run_group(&self, targets: &[Target], progress: &Progress) -> Ran {
+        let payload = self.get();
+        while let Some(target) = progress.at().and_then(|at| targets.get(at)) {
+            let plain = target.binding.plain;
+            let Some(run) = plain.and_then(|plain| plain.downcast_ref::<fn(&T) -> HandlerResult>())
+            else {
+                return Ran::Unfit;
+            };
+            progress.enter(target.slot);
+            if let Err(failure) = run(payload) {
+                return Ran::Failed(failure);
+            }
+            Counts::add_alone(&target.binding.counts.handled);
+            progress.advance();
+        }
+        Ran::All
     }
 }
 

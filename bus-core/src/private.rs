@@ -14,7 +14,7 @@ pub use crate::bound::{
     Answer, Argument, ErrorOf, Fallible, Initial, OkOf, Stateful, answer, argument,
 };
 pub use crate::bus::Bus;
-pub use crate::call::{CloneFn, Errors, Spec, close, open};
+pub use crate::call::{CloneFn, Errors, PlainCommand, Spec, close, open};
 pub use crate::codec::{DecodeFn, EncodeFn};
 pub use crate::command::{CommandDescriptor, Contract, Handle};
 pub use crate::context::{Context, Param, ParamRef};

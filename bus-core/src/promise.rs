@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -53,14 +53,31 @@ use crate::waits::Target;
 /// # Ok::<(), bus::Error>(())
 /// ```
 pub struct Promise<T, E = Infallible> {
-    reply: Arc<dyn Reply<T, E>>,
+    answer: Source<T, E>,
     deadline: Option<(Clock, Instant)>,
+    late: Option<Box<Late>>,
+}
+
+/// Where the answer comes from.
+enum Source<T, E> {
+    /// It is there, until it is taken. The mutex is never locked: it makes the promise `Sync`,
+    /// whatever the answer is.
+    Here(StdMutex<Option<Result<T, ExecuteError<E>>>>),
+    There(Arc<dyn Reply<T, E>>),
+}
+
+/// What a promise has that is awaited or belongs to a test; most do not.
+#[derive(Default)]
+struct Late {
     sleep: Option<Sleep>,
     /// That a handler awaits it.
     note: Option<Note>,
     /// Moves the time of a test bus.
     drive: Option<Box<Drive>>,
 }
+
+// Nothing in it is pinned.
+impl<T, E> Unpin for Promise<T, E> {}
 
 /// Where an answer appears.
 pub(crate) trait Reply<T, E>: Send + Sync {
@@ -71,12 +88,28 @@ pub(crate) trait Reply<T, E>: Send + Sync {
     /// Asks the handler to stop, and answers `Cancelled` unless the answer is there.
     fn cancel(&self);
     /// The handler that is to give the answer.
-    fn target(&self) -> Option<Target>;
+    fn target(self: Arc<Self>) -> Option<Target>;
 }
 
 impl<T, E> Promise<T, E> {
     pub(crate) fn new(reply: Arc<dyn Reply<T, E>>, deadline: Option<(Clock, Instant)>) -> Self {
-        Self { reply, deadline, sleep: None, note: None, drive: None }
+        Self { answer: Source::There(reply), deadline, late: None }
+    }
+
+    /// The handler that is to give the answer.
+    fn targets(&self) -> Vec<Target> {
+        match &self.answer {
+            Source::Here(_) => Vec::new(),
+            Source::There(reply) => reply.clone().target().into_iter().collect(),
+        }
+    }
+
+    fn late(&mut self) -> &mut Late {
+        self.late.get_or_insert_default()
+    }
+
+    fn drive(&mut self) -> Option<Box<Drive>> {
+        self.late.as_mut().and_then(|late| late.drive.take())
     }
 
     /// Waits on this thread for the answer.
@@ -85,9 +118,15 @@ impl<T, E> Promise<T, E> {
     ///
     /// What the handler returned, or why it gave no answer.
     pub fn wait(mut self) -> Result<T, ExecuteError<E>> {
+        if let Source::Here(answer) = &mut self.answer
+            && let Some(answer) = taken(answer)
+        {
+            return answer;
+        }
         // The system clock is waited for by parking, which needs no timer.
         let system = self.deadline.take_if(|(clock, _)| !clock.is_manual());
-        let deadline = match (&system, &self.deadline, &self.drive) {
+        let drive = self.late.as_ref().and_then(|late| late.drive.as_ref());
+        let deadline = match (&system, &self.deadline, drive) {
             (Some((_, deadline)), ..) => Some(*deadline),
             // Virtual time stands while a handler runs. Should one never end, this wait still does.
             (None, Some((clock, deadline)), Some(_)) => {
@@ -95,9 +134,8 @@ impl<T, E> Promise<T, E> {
             }
             _ => None,
         };
-        let reply = self.reply.clone();
-        let targets = move || reply.target().into_iter().collect();
-        match wait::block(deadline, targets, |cx| self.poll_answer(cx)) {
+        let targets = self.targets();
+        match wait::block(deadline, || targets, |cx| self.poll_answer(cx)) {
             Ok(answer) => answer.unwrap_or(Err(ExecuteError::Timeout)),
             Err(Refusal::Deadlock(cycle)) => Err(ExecuteError::Deadlock(cycle)),
             Err(Refusal::Exhausted) => Err(ExecuteError::Exhausted),
@@ -106,7 +144,9 @@ impl<T, E> Promise<T, E> {
 
     /// The same promise, for which the time of `bus` moves, if that is a test bus.
     pub(crate) fn driven_by(mut self, bus: &Bus) -> Self {
-        self.drive = bus.drive();
+        if let Some(drive) = bus.drive() {
+            self.late().drive = Some(drive);
+        }
         self
     }
 
@@ -116,13 +156,19 @@ impl<T, E> Promise<T, E> {
         T: 'static,
         E: 'static,
     {
-        let reply = self.reply.clone();
-        Box::new(move || reply.cancel())
+        match &self.answer {
+            // It came before it could be cancelled.
+            Source::Here(_) => Box::new(|| {}),
+            Source::There(reply) => {
+                let reply = reply.clone();
+                Box::new(move || reply.cancel())
+            }
+        }
     }
 
     /// The same promise, for whoever moves the time of a test bus for several together.
     pub(crate) fn undriven(mut self) -> Self {
-        self.drive = None;
+        drop(self.drive());
         self
     }
 
@@ -132,18 +178,23 @@ impl<T, E> Promise<T, E> {
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
-        let Some(mut drive) = self.drive.take() else { return self.poll_once(cx) };
+        let Some(mut drive) = self.drive() else { return self.poll_once(cx) };
         let answer = drive.poll(cx, |cx| self.poll_once(cx));
-        self.drive = Some(drive);
+        self.late().drive = Some(drive);
         answer
     }
 
     fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
-        if let Poll::Ready(answer) = self.reply.poll(cx) {
-            return Poll::Ready(answer);
+        let answer = match &mut self.answer {
+            Source::Here(answer) => taken(answer).map_or(Poll::Pending, Poll::Ready),
+            Source::There(reply) => reply.poll(cx),
+        };
+        if answer.is_ready() {
+            return answer;
         }
         let Some((clock, deadline)) = &self.deadline else { return Poll::Pending };
-        let sleep = self.sleep.get_or_insert_with(|| clock.sleep_until(*deadline));
+        let late = self.late.get_or_insert_default();
+        let sleep = late.sleep.get_or_insert_with(|| clock.sleep_until(*deadline));
         Pin::new(sleep).poll(cx).map(|()| Err(ExecuteError::Timeout))
     }
 
@@ -162,7 +213,9 @@ impl<T, E> Promise<T, E> {
     pub fn timeout(mut self, limit: Duration) -> Self {
         if let Some((clock, deadline)) = &mut self.deadline {
             *deadline = (*deadline).min(clock.after(limit));
-            self.sleep = None;
+            if let Some(late) = &mut self.late {
+                late.sleep = None;
+            }
         }
         self
     }
@@ -187,12 +240,17 @@ impl<T, E> Promise<T, E> {
     /// # Ok::<(), bus::Error>(())
     /// ```
     pub fn cancel(&self) {
-        self.reply.cancel();
+        if let Source::There(reply) = &self.answer {
+            reply.cancel();
+        }
     }
 
     /// Whether the answer is there.
     pub fn is_done(&self) -> bool {
-        self.reply.is_done()
+        match &self.answer {
+            Source::Here(_) => true,
+            Source::There(reply) => reply.is_done(),
+        }
     }
 
     pub(crate) fn map<U, F>(
@@ -208,9 +266,13 @@ impl<T, E> Promise<T, E> {
         U: 'static,
         F: 'static,
     {
-        let reply = Mapped { inner: self.reply, convert };
-        let reply = Arc::new(reply);
-        Promise { drive: self.drive, ..Promise::new(reply, self.deadline) }
+        let answer = match self.answer {
+            Source::Here(mut answer) => {
+                Source::Here(StdMutex::new(taken(&mut answer).map(convert)))
+            }
+            Source::There(inner) => Source::There(Arc::new(Mapped { inner, convert })),
+        };
+        Promise { answer, deadline: self.deadline, late: self.late }
     }
 }
 
@@ -227,10 +289,13 @@ impl<T: Send + 'static, E: Send + 'static> Promise<T, E> {
 
     /// A promise whose answer is there.
     pub(crate) fn ready(answer: Result<T, ExecuteError<E>>) -> Self {
-        let slot = Slot::default();
-        slot.fill(answer);
-        Self::new(Arc::new(slot), None)
+        Self { answer: Source::Here(StdMutex::new(Some(answer))), deadline: None, late: None }
     }
+}
+
+/// Takes an answer that is there.
+fn taken<A>(answer: &mut StdMutex<Option<A>>) -> Option<A> {
+    answer.get_mut().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 impl<T, E> Future for Promise<T, E> {
@@ -240,10 +305,12 @@ impl<T, E> Future for Promise<T, E> {
         let this = &mut *self;
         let answer = this.poll_answer(cx);
         if answer.is_ready() {
-            this.note = None;
-        } else if this.note.is_none() {
-            match Note::new(this.reply.target().into_iter().collect()) {
-                Ok(note) => this.note = Some(note),
+            if let Some(late) = &mut this.late {
+                late.note = None;
+            }
+        } else if this.late().note.is_none() {
+            match Note::new(this.targets()) {
+                Ok(note) => this.late().note = Some(note),
                 Err(cycle) => return Poll::Ready(Err(ExecuteError::Deadlock(cycle))),
             }
         }
@@ -279,8 +346,8 @@ where
         self.inner.cancel();
     }
 
-    fn target(&self) -> Option<Target> {
-        self.inner.target()
+    fn target(self: Arc<Self>) -> Option<Target> {
+        self.inner.clone().target()
     }
 }
 
@@ -353,7 +420,7 @@ impl<T: Send, E: Send> Reply<T, E> for Slot<T, E> {
         self.fill(Err(ExecuteError::Cancelled));
     }
 
-    fn target(&self) -> Option<Target> {
+    fn target(self: Arc<Self>) -> Option<Target> {
         None
     }
 }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::bus::Bus;
 use crate::call::{Call, Spec, Task};
 use crate::codec;
-use crate::current;
+use crate::current::{self, Home};
 use crate::delivery::Delivery;
 use crate::dynamic::EncodedCall;
 use crate::error::{CodecError, Error, ErrorKind, Result};
@@ -23,8 +23,9 @@ use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket, Unread};
 use crate::remote::Room;
 use crate::router::{Route, Target};
+use crate::routes;
 use crate::service::{Entry, HARD, Service};
-use crate::table::{ByName, Command};
+use crate::table::{ByName, Command, Table};
 
 /// That a mailbox is at its bound, with the event that was not fired.
 #[derive(Clone, PartialEq, Eq)]
@@ -75,7 +76,7 @@ impl Limit {
 
 /// That inline handlers run on this thread, so that a shutdown waits for them. Begun while the table
 /// is held, so that a bus which drains knows of it.
-struct Inline(Bus);
+pub(crate) struct Inline(Bus);
 
 impl Inline {
     fn new(bus: &Bus) -> Self {
@@ -101,6 +102,18 @@ struct Sent {
 }
 
 impl Sent {
+    /// One that put a mailbox over its bound.
+    #[cold]
+    fn over(service: Arc<Service>, number: u64) -> Self {
+        Self { over: vec![Ticket { service, number, listener: None }], refused: Vec::new() }
+    }
+
+    /// One that a mailbox did not take.
+    #[cold]
+    fn refused(entry: Entry) -> Self {
+        Self { over: Vec::new(), refused: vec![entry] }
+    }
+
     fn push(&mut self, bus: &Bus, service: &Arc<Service>, entry: Entry, deliveries: usize) {
         match service.accept(bus, entry, deliveries) {
             Ok(None) => {}
@@ -134,9 +147,17 @@ impl Bus {
 
     /// Fires one of the struct's events, moving the payload. Never blocks.
     pub fn fire_as<E: Event>(&self, topic: Topic<E>, event: E) -> Receipt {
-        match self.publish(topic.descriptor(), event, Limit::Hard) {
+        let descriptor = topic.descriptor();
+        let event = match routes::direct::<E>(self, descriptor) {
+            None => event,
+            Some(direct) => match direct.fire(self, descriptor, event) {
+                Ok(receipt) => return receipt,
+                Err(event) => event,
+            },
+        };
+        match self.publish(descriptor, event, Limit::Hard) {
             Ok(receipt) => receipt,
-            Err((error, event)) => self.refused(topic.descriptor(), error, event),
+            Err((error, event)) => self.refused(descriptor, error, event),
         }
     }
 
@@ -265,7 +286,8 @@ impl Bus {
             return sent.unwrap_or_else(|(error, _)| Receipt::refused(error));
         }
         let key: Arc<str> = name.into();
-        let sent = self.send(exchange, name, body, Limit::Hard, |head, route, body| {
+        let find = |table: &Table| table.remembered(exchange, name).cloned();
+        let sent = self.send(exchange, name, find, body, Limit::Hard, |head, route, body| {
             encoded(head, route, key.clone(), body)
         });
         sent.unwrap_or_else(|(error, body)| {
@@ -291,12 +313,12 @@ impl Bus {
     }
 
     /// The listeners of a key.
-    fn route(&self, exchange: &str, key: &str) -> Arc<Route> {
+    pub(crate) fn route(&self, exchange: &str, key: &str) -> Arc<Route> {
         loop {
             if let Some(route) = self.table().remembered(exchange, key) {
                 return route.clone();
             }
-            self.table_mut().remember(exchange, key);
+            self.remember(exchange, key);
         }
     }
 
@@ -315,7 +337,11 @@ impl Bus {
             return remote
                 .fire(self, address, event, room, |event| encode_as(&descriptor.payload, event));
         }
-        self.send(descriptor.exchange, descriptor.key, event, limit, |head, route, event| {
+        let (exchange, key) = (descriptor.exchange, descriptor.key);
+        let find = |table: &Table| {
+            routes::of(self, descriptor, || table.remembered(exchange, key).cloned())
+        };
+        self.send(exchange, key, find, event, limit, |head, route, event| {
             Arc::new(Firing::new(head, route, descriptor, event))
         })
     }
@@ -325,6 +351,7 @@ impl Bus {
         &self,
         exchange: &str,
         key: &str,
+        find: impl Fn(&Table) -> Option<Arc<Route>>,
         payload: P,
         limit: Limit,
         message: impl FnOnce(Head, Arc<Route>, P) -> Arc<dyn Message>,
@@ -332,15 +359,14 @@ impl Bus {
         // Whether it is taken, by whom, and that it is enqueued, all under one hold of the table.
         let (table, route) = loop {
             let table = self.table();
-            if !table.accepts(current::is_inside(self)) {
+            if !table.accepts(|| current::is_inside(self)) {
                 return Err((Error::closed(), payload));
             }
-            if let Some(route) = table.remembered(exchange, key) {
-                let route = route.clone();
+            if let Some(route) = find(&table) {
                 break (table, route);
             }
             drop(table);
-            self.table_mut().remember(exchange, key);
+            self.remember(exchange, key);
         };
         let full = route.groups.iter().find(|to| !limit.allows(&to.service, to.targets.len()));
         if let Some(group) = full {
@@ -349,6 +375,26 @@ impl Bus {
         }
         self.0.fired.fetch_add(1, Ordering::Relaxed);
         let head = Head::new(self, route.len());
+        if let ([group], []) = (&route.groups[..], &route.inline[..])
+            && self.is_bare()
+        {
+            // The most frequent case, with nothing of what the others need.
+            self.stamp(&head, route.wants_context);
+            let deliveries = group.targets.len();
+            let message = message(head, route, payload);
+            let group = message.route().and_then(|route| route.groups.first());
+            let sent = group.map(|group| {
+                let entry = group.entry(message.clone(), 0);
+                match group.service.accept(self, entry, deliveries) {
+                    Ok(None) => Sent::default(),
+                    Ok(Some(number)) => Sent::over(group.service.clone(), number),
+                    Err(entry) => Sent::refused(entry),
+                }
+            });
+            drop(table);
+            let over = sent.map_or_else(Vec::new, |sent| sent.settle(self));
+            return Ok(Receipt::enqueued(self, message, over));
+        }
         let testing = self.0.testing.as_ref();
         self.stamp(&head, route.wants_context || testing.is_some());
         let message = message(head, route.clone(), payload);
@@ -356,9 +402,13 @@ impl Bus {
             testing.capture(&message);
         }
         let mut sent = Sent::default();
-        for (index, group) in route.groups.iter().enumerate() {
-            let entry = Entry::Group { message: message.clone(), group: index };
-            sent.push(self, &group.service, entry, group.targets.len());
+        for (index, group) in (0..).zip(&route.groups) {
+            sent.push(
+                self,
+                &group.service,
+                group.entry(message.clone(), index),
+                group.targets.len(),
+            );
         }
         let _inline = (!route.inline.is_empty()).then(|| Inline::new(self));
         // What follows may run code of the user, which may fire and register in its turn.
@@ -388,11 +438,11 @@ impl Bus {
                 Some(caller) => caller.fail(crate::message::CallFault::Closed),
                 None => delivery.unstarted().abandon(self, why()),
             },
-            Entry::Group { message, group } => {
+            Entry::Group { message, group, .. } => {
                 let Some(route) = message.route().cloned() else {
                     return;
                 };
-                for Target { binding, slot } in route.groups[group].targets.iter().cloned() {
+                for Target { binding, slot } in route.targets(group).iter().cloned() {
                     let message = message.clone();
                     Delivery { binding, message, slot, attempt: 0 }.die(self, why());
                 }
@@ -400,11 +450,46 @@ impl Bus {
         }
     }
 
+    /// Counts an inline handler that runs on this thread.
+    pub(crate) fn count_inline(&self) -> Inline {
+        Inline::new(self)
+    }
+
+    /// Goes on with an event of which the listener at a place has failed: those before it are done.
+    #[cold]
+    pub(crate) fn go_on<E: Send + Sync + 'static>(
+        &self,
+        descriptor: &'static EventDescriptor,
+        event: E,
+        route: &Arc<Route>,
+        (at, failure): (usize, Failure),
+        seq: u64,
+        _inline: Inline,
+    ) -> Receipt {
+        self.0.fired.fetch_add(1, Ordering::Relaxed);
+        let head = Head::fired(self, route.len(), seq);
+        let firing = Firing::new(head, route.clone(), descriptor, event);
+        let message: Arc<dyn Message> = Arc::new(firing);
+        let mut sent = Sent::default();
+        let mut failure = Some(failure);
+        for (index, target) in route.inline.iter().enumerate() {
+            if index < at {
+                target.delivery(&message, 1).conclude(self, Ok(()));
+            } else if let Some(failure) = failure.take() {
+                target.delivery(&message, 1).conclude(self, Err(failure));
+            } else {
+                self.run_inline(target, &message, &mut sent);
+            }
+        }
+        Receipt::enqueued(self, message, sent.settle(self))
+    }
+
     fn run_inline(&self, target: &Target, message: &Arc<dyn Message>, sent: &mut Sent) {
         let Target { binding, slot } = target.clone();
         let delivery = Delivery { binding, message: message.clone(), slot, attempt: 1 };
         if current::may_inline() {
-            if let Some(result) = delivery.attempt(self, &Instance::NONE, true) {
+            let home = Home::new(self, &delivery.binding.service);
+            if let Some(result) = delivery.attempt(&home, &Instance::NONE, current::Inline::Yes) {
                 delivery.conclude(self, result);
             }
         } else {
@@ -415,12 +500,30 @@ impl Bus {
 
     /// Executes command `C`.
     pub(crate) fn execute<C: Spec>(&self, args: C::Args) -> Promise<C::Ok, C::Err> {
-        let command = self.table().linked(C::DESCRIPTOR).cloned();
+        let mut args = Some(args);
+        let answer = routes::direct_command::<C>(self)
+            .and_then(|command| command.call(self, &mut args).ok());
+        if let Some(answer) = answer {
+            return Promise::ready(answer);
+        }
+        match args {
+            Some(args) => self.execute_later::<C>(args),
+            // It was not called, so they are there.
+            None => Promise::ready(Err(ExecuteError::Cancelled)),
+        }
+    }
+
+    fn execute_later<C: Spec>(&self, args: C::Args) -> Promise<C::Ok, C::Err> {
+        let find = || self.table().linked(C::DESCRIPTOR).cloned();
+        let command = routes::command(self, C::DESCRIPTOR, find);
         let elsewhere = self.0.remote.as_ref().zip(C::DESCRIPTOR.wire.as_ref());
         match (command, elsewhere) {
             (Ok(command), _) => {
                 let wire = C::DESCRIPTOR.wire.as_ref().filter(|wire| !command.takes(wire));
                 let Some(wire) = wire else {
+                    if command.binding.inline {
+                        routes::resolve_command::<C>(self, &command);
+                    }
                     return self.call::<C>(Head::new(self, 1), &command, args);
                 };
                 match (wire.encode_args)(&args) {
@@ -469,7 +572,7 @@ impl Bus {
         self.stamp(call.head(), binding.wants_context);
         let delivery = Delivery { binding, message: call, slot: 0, attempt: 1 };
         let table = self.table();
-        if !table.accepts(current::is_inside(self)) {
+        if !table.accepts(|| current::is_inside(self)) {
             drop(table);
             if let Some(caller) = delivery.message.call() {
                 caller.fail(crate::message::CallFault::Closed);
@@ -479,7 +582,8 @@ impl Bus {
         if delivery.binding.inline && current::may_inline() {
             let _inline = Inline::new(self);
             drop(table);
-            if let Some(result) = delivery.attempt(self, &Instance::NONE, true) {
+            let home = Home::new(self, &delivery.binding.service);
+            if let Some(result) = delivery.attempt(&home, &Instance::NONE, current::Inline::Yes) {
                 delivery.conclude(self, result);
             }
             return;
@@ -536,7 +640,7 @@ impl Bus {
         self.stamp(task.head(), binding.wants_context);
         let delivery = Delivery { binding, message: task.clone(), slot: 0, attempt: 1 };
         let table = self.table();
-        if !table.accepts(current::is_inside(self)) {
+        if !table.accepts(|| current::is_inside(self)) {
             return Receipt::refused(Error::closed());
         }
         if !Limit::Hard.allows(&service, 1) {

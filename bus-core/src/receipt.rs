@@ -9,10 +9,12 @@ use event_listener::EventListener;
 
 use crate::binding::Binding;
 use crate::bus::Bus;
+use crate::current;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute_error::Cycle;
 use crate::failure::Failure;
 use crate::handler::Access;
+use crate::heard::Heard;
 use crate::held::Held;
 use crate::message::Message;
 use crate::park;
@@ -52,7 +54,12 @@ use crate::waits::Target;
 #[derive(Debug)]
 pub struct Receipt {
     state: State,
-    message: Option<Arc<dyn Message>>,
+    late: Option<Box<Late>>,
+}
+
+/// What a receipt has that is waited for; most are not.
+#[derive(Debug, Default)]
+struct Late {
     note: Option<Note>,
     held: Option<Held>,
     /// Moves the time of a test bus.
@@ -61,9 +68,11 @@ pub struct Receipt {
 
 #[derive(Debug)]
 enum State {
-    Enqueued(Vec<Ticket>),
+    /// These listeners have handled it.
+    Heard(Heard),
+    Enqueued(Arc<dyn Message>, Vec<Ticket>),
     Sent(Sent),
-    Refused(Refused),
+    Refused(Box<Refused>),
 }
 
 /// Why nothing was enqueued, until somebody reads it.
@@ -115,14 +124,20 @@ pub(crate) struct Ticket {
 
 impl Receipt {
     pub(crate) fn enqueued(bus: &Bus, message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
-        let (state, message) = (State::Enqueued(over), Some(message));
-        Self { state, message, note: None, held: None, drive: bus.drive() }
+        let late =
+            bus.drive().map(|drive| Box::new(Late { drive: Some(drive), ..Late::default() }));
+        Self { state: State::Enqueued(message, over), late }
+    }
+
+    /// Of an event that all its listeners have handled.
+    pub(crate) fn heard(by: Heard) -> Self {
+        Self { state: State::Heard(by), late: None }
     }
 
     /// Of what a transport carries.
     pub(crate) fn sent(sent: Sent) -> Self {
         let state = State::Sent(sent);
-        Self { state, message: None, note: None, held: None, drive: None }
+        Self { state, late: None }
     }
 
     pub(crate) fn refused(error: Error) -> Self {
@@ -132,8 +147,8 @@ impl Receipt {
     /// As [`refused`](Self::refused), with what is done if nobody reads the error.
     pub(crate) fn refused_unless_read(error: Error, unread: Option<Unread>) -> Self {
         let refused = Refused { error: Some(error), unread };
-        let state = State::Refused(refused);
-        Self { state, message: None, note: None, held: None, drive: None }
+        let state = State::Refused(Box::new(refused));
+        Self { state, late: None }
     }
 
     /// Waits on this thread until the event is accepted.
@@ -146,6 +161,15 @@ impl Receipt {
     /// [`Builder::confirm_within`](crate::Builder::confirm_within)); then it is still published once
     /// the broker takes it.
     pub fn wait(mut self) -> Result<Accepted> {
+        if self.late.is_none() && self.tickets().is_empty() && self.is_here() {
+            return Ok(self.accepted());
+        }
+        if self.late.is_none() && self.is_here() && !current::is_any() {
+            for ticket in self.tickets() {
+                ticket.service.mailbox.wait_space(ticket.number);
+            }
+            return Ok(self.accepted());
+        }
         if let Poll::Ready(accepted) = park::once(|cx| self.poll_accepted(cx)) {
             return accepted;
         }
@@ -156,9 +180,29 @@ impl Receipt {
 
     fn tickets(&self) -> &[Ticket] {
         match &self.state {
-            State::Enqueued(tickets) => tickets,
-            State::Sent(_) | State::Refused(_) => &[],
+            State::Enqueued(_, tickets) => tickets,
+            State::Heard(_) | State::Sent(_) | State::Refused(_) => &[],
         }
+    }
+
+    /// Whether it was accepted in this process.
+    fn is_here(&self) -> bool {
+        matches!(self.state, State::Heard(_) | State::Enqueued(..))
+    }
+
+    fn message(&self) -> Option<&Arc<dyn Message>> {
+        match &self.state {
+            State::Enqueued(message, _) => Some(message),
+            State::Heard(_) | State::Sent(_) | State::Refused(_) => None,
+        }
+    }
+
+    fn late(&mut self) -> &mut Late {
+        self.late.get_or_insert_default()
+    }
+
+    fn drive(&mut self) -> Option<Box<Drive>> {
+        self.late.as_mut().and_then(|late| late.drive.take())
     }
 
     /// Holds the handler that this thread runs back, unless its service would wait for itself.
@@ -167,7 +211,7 @@ impl Receipt {
     }
 
     fn accepted(&self) -> Accepted {
-        let route = self.message.as_ref().and_then(|message| message.route());
+        let route = self.message().and_then(|message| message.route());
         Accepted { routed: route.is_none_or(|route| !route.is_empty()) }
     }
 
@@ -175,6 +219,7 @@ impl Receipt {
     fn targets(&self) -> Vec<Target> {
         let target = |ticket: &Ticket| Target {
             invocation: None,
+            message: None,
             service: ticket.service.clone(),
             access: Access::Shared,
         };
@@ -189,9 +234,9 @@ impl Receipt {
 
 impl Receipt {
     fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
-        let Some(mut drive) = self.drive.take() else { return self.poll_once(cx) };
+        let Some(mut drive) = self.drive() else { return self.poll_once(cx) };
         let accepted = drive.poll(cx, |cx| self.poll_once(cx));
-        self.drive = Some(drive);
+        self.late().drive = Some(drive);
         accepted
     }
 
@@ -199,7 +244,8 @@ impl Receipt {
         match &mut self.state {
             State::Refused(refused) => Poll::Ready(Err(refused.read())),
             State::Sent(sent) => sent.poll(cx).map_ok(|routed| Accepted { routed }),
-            State::Enqueued(tickets) => {
+            State::Heard(_) => Poll::Ready(Ok(self.accepted())),
+            State::Enqueued(_, tickets) => {
                 while let Some(ticket) = tickets.last_mut() {
                     let service = ticket.service.clone();
                     if service.mailbox.poll_space(ticket, cx).is_pending() {
@@ -219,18 +265,21 @@ impl Future for Receipt {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let accepted = this.poll_accepted(cx);
-        let mut note = this.note.take();
+        let mut note = this.late.as_mut().and_then(|late| late.note.take());
         let accepted = noted(accepted, &mut note, || this.targets());
-        this.note = note;
-        if accepted.is_pending() && this.held.is_none() {
-            this.held = this.hold();
-            if this.held.is_none() {
-                this.note = None;
+        if accepted.is_ready() {
+            if let Some(late) = &mut this.late {
+                late.held = None;
+            }
+            return accepted;
+        }
+        this.late().note = note;
+        if this.late().held.is_none() {
+            this.late().held = this.hold();
+            if this.late().held.is_none() {
+                this.late().note = None;
                 return Poll::Ready(Ok(this.accepted()));
             }
-        }
-        if accepted.is_ready() {
-            this.held = None;
         }
         accepted
     }
@@ -329,10 +378,11 @@ impl Handled {
 
     /// What it waits for: the handlers that the message went to.
     fn targets(&self) -> Vec<Target> {
-        let Some(message) = &self.receipt.message else { return Vec::new() };
+        let Some(message) = self.receipt.message() else { return Vec::new() };
         let seq = message.head().seq;
         let target = |(slot, binding): (u32, Arc<Binding>)| Target {
             invocation: Some((seq, slot)),
+            message: Some(message.clone()),
             service: binding.service.clone(),
             access: binding.access,
         };
@@ -340,20 +390,18 @@ impl Handled {
     }
 
     fn poll_outcomes(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcomes>> {
-        let Some(mut drive) = self.receipt.drive.take() else { return self.poll_once(cx) };
+        let Some(mut drive) = self.receipt.drive() else { return self.poll_once(cx) };
         let outcomes = drive.poll(cx, |cx| self.poll_once(cx));
-        self.receipt.drive = Some(drive);
+        self.receipt.late().drive = Some(drive);
         outcomes
     }
 
     fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcomes>> {
-        match &mut self.receipt.state {
+        let message = match &mut self.receipt.state {
             State::Refused(refused) => return Poll::Ready(Err(refused.read())),
             State::Sent(_) => return Poll::Ready(Err(unsupported())),
-            State::Enqueued(_) => {}
-        }
-        let Some(message) = &self.receipt.message else {
-            return Poll::Ready(Ok(Outcomes(Vec::new())));
+            State::Heard(by) => return Poll::Ready(Ok(Outcomes::heard(by))),
+            State::Enqueued(message, _) => &*message,
         };
         let outcomes = &message.head().outcomes;
         while !outcomes.is_settled() {
@@ -377,9 +425,11 @@ impl Future for Handled {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let outcomes = this.poll_outcomes(cx);
-        let mut note = this.receipt.note.take();
+        let mut note = this.receipt.late.as_mut().and_then(|late| late.note.take());
         let outcomes = noted(outcomes, &mut note, || this.targets());
-        this.receipt.note = note;
+        if note.is_some() {
+            this.receipt.late().note = note;
+        }
         outcomes
     }
 }
@@ -415,6 +465,15 @@ impl Future for Handled {
 pub struct Outcomes(Vec<Outcome>);
 
 impl Outcomes {
+    /// Each of these has handled it.
+    fn heard(by: Heard) -> Self {
+        Self(
+            by.iter()
+                .map(|listener| Outcome { listener: listener.clone(), failure: None })
+                .collect(),
+        )
+    }
+
     fn of(message: &dyn Message) -> Self {
         let outcome =
             |binding: Arc<Binding>| Outcome { listener: binding.name.clone(), failure: None };

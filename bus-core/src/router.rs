@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::binding::Binding;
-use crate::service::Service;
+use crate::delivery::Delivery;
+use crate::message::Message;
+use crate::service::{Entry, Service};
 
 /// The listeners of one exchange and key, grouped by what happens to them.
 #[derive(Default)]
@@ -27,6 +29,8 @@ pub(crate) struct Route {
 pub(crate) struct Group {
     pub(crate) service: Arc<Service>,
     pub(crate) targets: Vec<Target>,
+    /// All of them take nothing but the payload, and run at once.
+    pub(crate) is_plain: bool,
 }
 
 /// One listener, and its place among the outcomes.
@@ -34,6 +38,22 @@ pub(crate) struct Group {
 pub(crate) struct Target {
     pub(crate) binding: Arc<Binding>,
     pub(crate) slot: u32,
+}
+
+impl Group {
+    /// A message for all of them.
+    pub(crate) fn entry(&self, message: Arc<dyn Message>, group: u32) -> Entry {
+        let plain = if self.is_plain { u32::try_from(self.targets.len()).unwrap_or(0) } else { 0 };
+        Entry::Group { message, group, plain }
+    }
+}
+
+impl Target {
+    /// A message for it.
+    pub(crate) fn delivery(&self, message: &Arc<dyn Message>, attempt: u32) -> Delivery {
+        let (binding, message) = (self.binding.clone(), message.clone());
+        Delivery { binding, message, slot: self.slot, attempt }
+    }
 }
 
 impl Route {
@@ -49,12 +69,22 @@ impl Route {
                 route.inline.push(target);
                 continue;
             }
+            let is_plain = target.binding.plain.is_some();
             match route.groups.iter_mut().find(|group| Arc::ptr_eq(&group.service, &service)) {
-                Some(group) => group.targets.push(target),
-                None => route.groups.push(Group { service, targets: vec![target] }),
+                Some(group) => {
+                    group.is_plain &= is_plain;
+                    group.targets.push(target);
+                }
+                None => route.groups.push(Group { service, targets: vec![target], is_plain }),
             }
         }
         route
+    }
+
+    /// The listeners of the group of this number.
+    pub(crate) fn targets(&self, group: u32) -> &[Target] {
+        let group = usize::try_from(group).ok().and_then(|group| self.groups.get(group));
+        group.map_or(&[], |group| &group.targets)
     }
 
     /// How many listeners there are.

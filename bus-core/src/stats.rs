@@ -94,11 +94,13 @@ pub struct HandlerStats {
     /// Its name.
     pub name: String,
     /// Deliveries that wait for it and have not started; not those that wait for a further attempt.
+    /// With a broker, those that wait there and those that wait here.
     pub waiting: u64,
     /// Who takes them: each process that runs the handler is one. In one process it is 1.
     pub consumers: u64,
-    /// How many each of them runs at once: 1 if it is synchronous or has its state for itself, else
-    /// its `concurrency`. Nothing for a command that has no limit; its tasks have 1.
+    /// How many run at once here: 1 if it is synchronous or has its state for itself, else its
+    /// `concurrency`. Nothing for a command that has no limit, whose tasks have 1, and for a handler
+    /// that other processes run.
     pub concurrency: Option<usize>,
     /// Attempts that succeeded.
     pub handled: u64,
@@ -113,9 +115,8 @@ pub struct HandlerStats {
 }
 
 impl HandlerStats {
-    /// What this process knows. What a broker knows of the handler's queue, its messages that were
-    /// delivered to nobody and its consumers, belongs to `waiting` and `consumers` as well.
-    fn of(binding: &Binding, waiting: u64, default: Option<usize>) -> Self {
+    /// What this process knows.
+    fn of(binding: &Binding, direct: u64, waiting: u64, default: Option<usize>) -> Self {
         let counts = &binding.counts;
         let alone = !binding.code.is_async() || binding.access == Access::Exclusive;
         Self {
@@ -123,11 +124,26 @@ impl HandlerStats {
             waiting,
             consumers: 1,
             concurrency: if alone { Some(1) } else { binding.policy.concurrency.or(default) },
-            handled: counts.handled.load(Ordering::Relaxed),
+            handled: counts.handled.load(Ordering::Relaxed) + direct,
             failed: counts.failed.load(Ordering::Relaxed),
             panicked: counts.panicked.load(Ordering::Relaxed),
             retried: counts.retried.load(Ordering::Relaxed),
             dead: counts.dead.load(Ordering::Relaxed),
+        }
+    }
+
+    /// One that other processes run.
+    fn elsewhere(name: String) -> Self {
+        Self {
+            name,
+            waiting: 0,
+            consumers: 0,
+            concurrency: None,
+            handled: 0,
+            failed: 0,
+            panicked: 0,
+            retried: 0,
+            dead: 0,
         }
     }
 }
@@ -146,6 +162,10 @@ pub struct Health {
 
 impl Bus {
     /// What the bus has counted since it started.
+    ///
+    /// With a broker, `handlers` has also those that other processes run, and the broker is asked what
+    /// waits and who takes it: that may take a second, and blocks the thread. What is not answered by
+    /// then is left at what this process knows.
     ///
     /// # Examples
     ///
@@ -172,20 +192,22 @@ impl Bus {
             })
             .collect();
         services.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut waiting: HashMap<usize, u64> = HashMap::new();
-        for service in &table.services {
-            service.each_waiting(|binding| *waiting.entry(address(binding)).or_default() += 1);
+        drop(table);
+        let (mut handlers, fired) = self.handlers_here();
+        if let Some(remote) = &self.0.remote {
+            for (name, depth) in remote.depths(self.catalog()) {
+                let index = handlers.iter().position(|handler| handler.name == name);
+                let index = index.unwrap_or_else(|| {
+                    handlers.push(HandlerStats::elsewhere(name));
+                    handlers.len() - 1
+                });
+                handlers[index].waiting += depth.messages;
+                handlers[index].consumers = depth.consumers;
+            }
         }
-        let of = |binding: Arc<Binding>, default| {
-            let waiting = waiting.get(&address(&binding)).copied().unwrap_or(0);
-            HandlerStats::of(&binding, waiting, default)
-        };
-        let commands = table.commands().map(|command| of(command.binding.clone(), None));
-        let listeners = table.listeners().map(|listener| of(listener, Some(1)));
-        let mut handlers: Vec<HandlerStats> = commands.chain(listeners).collect();
         handlers.sort_by(|a, b| a.name.cmp(&b.name));
         Stats {
-            fired: self.0.fired.load(Ordering::Relaxed),
+            fired,
             unrouted: self.0.unrouted.load(Ordering::Relaxed),
             retrying: self.retrying(),
             dead_letters: self.graves().len(),
@@ -193,6 +215,24 @@ impl Bus {
             handlers,
             transport: self.0.remote.as_ref().map(|remote| TransportStats::of(&remote.outbox)),
         }
+    }
+
+    fn handlers_here(&self) -> (Vec<HandlerStats>, u64) {
+        let table = self.table();
+        let mut waiting: HashMap<usize, u64> = HashMap::new();
+        for service in &table.services {
+            service.each_waiting(|binding| *waiting.entry(address(binding)).or_default() += 1);
+        }
+        self.0.lanes.counted(|direct| {
+            let of = |binding: Arc<Binding>, default| {
+                let waiting = waiting.get(&address(&binding)).copied().unwrap_or(0);
+                HandlerStats::of(&binding, direct(Some(&binding)), waiting, default)
+            };
+            let commands = table.commands().map(|command| of(command.binding.clone(), None));
+            let listeners = table.listeners().map(|listener| of(listener, Some(1)));
+            let handlers = commands.chain(listeners).collect();
+            (handlers, self.0.fired.load(Ordering::Relaxed) + direct(None))
+        })
     }
 
     /// Whether the bus is well: what a probe of an orchestrator asks.

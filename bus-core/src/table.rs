@@ -81,10 +81,10 @@ impl Table {
     }
 
     /// Whether work is taken, from a handler of this bus or from outside.
-    pub(crate) fn accepts(&self, from_handler: bool) -> bool {
+    pub(crate) fn accepts(&self, from_handler: impl FnOnce() -> bool) -> bool {
         match self.phase {
             Phase::Open => true,
-            Phase::Draining => from_handler,
+            Phase::Draining => from_handler(),
             Phase::Closed => false,
         }
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::execute_error::Cycle;
 use crate::handler::Access;
+use crate::message::Message;
 use crate::service::Service;
 
 /// One running handler: the number of its message and its slot.
@@ -19,8 +20,18 @@ pub(crate) type Invocation = (u64, u32);
 pub(crate) struct Target {
     /// The handler that is to run; nothing if any progress of the service will do.
     pub(crate) invocation: Option<Invocation>,
+    /// What that handler was sent.
+    pub(crate) message: Option<Arc<dyn Message>>,
     pub(crate) service: Arc<Service>,
     pub(crate) access: Access,
+}
+
+impl Target {
+    /// Whether the handler is done, although who waits for it may not have seen it yet.
+    fn is_settled(&self) -> bool {
+        let sent = self.invocation.zip(self.message.as_ref());
+        sent.is_some_and(|((_, slot), message)| message.head().outcomes.is_settled_at(slot))
+    }
 }
 
 /// Everybody who waits on one bus.
@@ -61,6 +72,7 @@ impl Waits {
         for outer in below {
             let target = Target {
                 invocation: Some(me),
+                message: None,
                 service: service.clone(),
                 access: Access::Stateless,
             };
@@ -76,15 +88,18 @@ impl Waits {
 
     /// Takes a note back.
     pub(crate) fn end(&self, wait: &Wait) {
+        let mut over = Vec::new();
         let mut graph = self.lock();
         for from in &wait.from {
             if let Some(targets) = graph.edges.get_mut(from) {
-                targets.retain(|(number, _)| *number != wait.number);
+                over.extend(targets.extract_if(.., |(number, _)| *number == wait.number));
                 if targets.is_empty() {
                     graph.edges.remove(from);
                 }
             }
         }
+        // A message may be dropped with them, which runs code of the user.
+        drop(graph);
     }
 }
 
@@ -108,6 +123,7 @@ impl Graph {
         let holders = target.service.holders();
         let running = match target.invocation {
             Some(invocation) if stack.contains(&invocation) => return true,
+            Some(_) if target.is_settled() => vec![],
             Some(invocation) if self.edges.contains_key(&invocation) => vec![invocation],
             // It runs and waits for nobody.
             Some(invocation) if holders.iter().any(|(holder, _)| *holder == invocation) => vec![],

@@ -180,7 +180,7 @@ impl Fleet {
 
 /// The API's counts are some seconds old, so a queue is done only if it says how much it holds.
 fn is_done(name: &str, raw: &serde_json::Value) -> bool {
-    name.ends_with(".dead") || raw["messages"].as_u64() == Some(0)
+    name.strip_suffix(".dead").is_some() || raw["messages"].as_u64() == Some(0)
 }
 
 fn length(path: &Path) -> u64 {

@@ -2,6 +2,9 @@
 //!
 //! It has no dependencies, so that it is built in a second and never the reason why a check fails.
 
+mod bench;
+mod handlers;
+mod instructions;
 mod node;
 mod servers;
 mod steps;
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["test", ref steps @ ..] => test::test(steps),
+        ["bench", ref options @ ..] => bench::bench(options),
         [task, ..] => Err(format!("there is no task `{task}`; `cargo xtask` lists them")),
     };
     match done {

@@ -15,6 +15,8 @@ pub(crate) struct Server {
 pub(crate) const SERVERS: &[Server] = &[
     Server { program: "rabbitmq-server", package: "rabbitmq-server" },
     Server { program: "redis-server", package: "redis-server" },
+    // Counts the instructions of the benchmark.
+    Server { program: "valgrind", package: "valgrind" },
     // Ends the servers of a test that is killed; `autobus-testkit` starts them with it.
     #[cfg(target_os = "linux")]
     Server { program: "setpriv", package: "util-linux" },

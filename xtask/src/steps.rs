@@ -164,6 +164,28 @@ pub(crate) const STEPS: &[Step] = &[
         ],
         needs: Needs::Nothing,
     },
+    Step {
+        name: "bench-lints",
+        about: "no lint warns in the benchmark with its peers; its tests are among `tests`",
+        env: &[],
+        args: &[
+            "clippy",
+            "--package=autobus-bench",
+            "--features=peers",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+        needs: Needs::Nothing,
+    },
+    Step {
+        name: "instructions",
+        about: "no operation takes many more instructions than it did",
+        env: &[],
+        args: &["xtask", "bench", "--instructions", "--check"],
+        needs: Needs::Servers,
+    },
 ];
 
 /// The step's command line, as a shell takes it.

@@ -1,7 +1,7 @@
 //! The event that everybody publishes and handles, and who counts it.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bus::prelude::*;
@@ -93,8 +93,8 @@ impl Meter {
         self.count.store(0, Ordering::Relaxed);
         self.sum.store(0, Ordering::Relaxed);
         self.expected.store(expected, Ordering::SeqCst);
-        *self.begun.lock().expect("no panic") = None;
-        *self.ended.lock().expect("no panic") = None;
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Handles an order.
@@ -102,10 +102,10 @@ impl Meter {
         self.sum.fetch_add(order.id, Ordering::Relaxed);
         let count = self.count.fetch_add(1, Ordering::AcqRel) + 1;
         if count == 1 {
-            *self.begun.lock().expect("no panic") = Some(Instant::now());
+            *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
         if count == self.expected.load(Ordering::Relaxed) {
-            *self.ended.lock().expect("no panic") = Some(Instant::now());
+            *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
     }
 
@@ -122,8 +122,8 @@ impl Meter {
 
     /// How long it took from the first to the last that was expected.
     pub fn took(&self) -> Option<Duration> {
-        let begun = (*self.begun.lock().expect("no panic"))?;
-        Some((*self.ended.lock().expect("no panic"))?.duration_since(begun))
+        let begun = (*self.begun.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Some((*self.ended.lock().unwrap_or_else(PoisonError::into_inner))?.duration_since(begun))
     }
 }
 

@@ -43,7 +43,7 @@ impl Reply<Vec<u8>, Failure> for Elsewhere {
         }
     }
 
-    fn target(&self) -> Option<Target> {
+    fn target(self: Arc<Self>) -> Option<Target> {
         None
     }
 }
@@ -57,7 +57,7 @@ impl Remote {
         body: Vec<u8>,
         limit: Duration,
     ) -> Promise<Vec<u8>, Failure> {
-        if !bus.table().accepts(current::is_inside(bus)) {
+        if !bus.table().accepts(|| current::is_inside(bus)) {
             return Promise::ready(Err(ExecuteError::Closed));
         }
         let message = self.envelope(bus, "", &unknown.command, body);

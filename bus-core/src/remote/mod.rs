@@ -9,6 +9,7 @@ mod arrival;
 mod call;
 mod cancel;
 mod consume;
+mod depths;
 mod outbox;
 mod receive;
 mod send;

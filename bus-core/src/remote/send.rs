@@ -68,7 +68,7 @@ impl Remote {
             Room::Hard => bound.saturating_mul(HARD),
         };
         let table = bus.table();
-        if !table.accepts(current::is_inside(bus)) {
+        if !table.accepts(|| current::is_inside(bus)) {
             return Err(Error::closed());
         }
         let open = self.outbox.open();

@@ -6,15 +6,19 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::{Entry, Progress};
 use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::handler::Access;
+use crate::message::Message;
 use crate::waits::Invocation;
 
 #[derive(Default)]
 pub(super) struct Backlog {
-    /// For whoever consumes the mailbox.
-    queue: VecDeque<Delivery>,
+    /// For whoever consumes the mailbox. Groups are among them where they run as a whole.
+    queue: VecDeque<Entry>,
+    /// The group that runs, if it has more than one listener.
+    running: Option<(Arc<dyn Message>, u32)>,
     /// For the service's own thread: asynchronous deliveries that come before those.
     own: VecDeque<Delivery>,
     /// The asynchronous handlers that are limited in how many run at once, by their address.
@@ -38,8 +42,20 @@ pub(super) struct Holders<'a> {
 }
 
 impl Backlog {
-    pub(super) fn extend(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
-        self.queue.extend(deliveries);
+    /// Takes what is new; `whole` tells whether groups run as a whole.
+    pub(super) fn extend(&mut self, entries: VecDeque<Entry>, whole: bool) {
+        if !whole {
+            self.queue.extend(entries.into_iter().flat_map(Entry::deliveries).map(Entry::One));
+        } else if self.queue.is_empty() {
+            self.queue = entries;
+        } else {
+            self.queue.extend(entries);
+        }
+    }
+
+    /// Where what is new can be put as it is: nothing is before it.
+    pub(super) fn room(&mut self) -> Option<&mut VecDeque<Entry>> {
+        self.queue.is_empty().then_some(&mut self.queue)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -53,7 +69,42 @@ impl Backlog {
 
     /// Takes the first in line, whatever it is, for a substitute.
     pub(super) fn next_of_any(&mut self) -> Option<Delivery> {
-        self.queue.pop_front()
+        match self.queue.pop_front()? {
+            Entry::One(delivery) => Some(delivery),
+            group @ Entry::Group { .. } => self.split(group),
+        }
+    }
+
+    /// Takes the first of a group; the others are next in line.
+    fn split(&mut self, group: Entry) -> Option<Delivery> {
+        let mut deliveries = group.deliveries();
+        while deliveries.len() > 1 {
+            if let Some(last) = deliveries.pop() {
+                self.queue.push_front(Entry::One(last));
+            }
+        }
+        deliveries.pop()
+    }
+
+    /// Takes the first in line for a service without state: a group that runs as a whole, or one
+    /// delivery.
+    pub(super) fn next_entry(&mut self, progress: &Progress) -> Option<Entry> {
+        let front = self.queue.front().filter(|_| self.own.is_empty());
+        if let Some(Entry::Group { message, group, plain }) = front
+            && let Some(listeners) = usize::try_from(*plain).ok().filter(|plain| *plain > 0)
+        {
+            progress.begin(listeners);
+            if listeners > 1 {
+                self.running = Some((message.clone(), *group));
+            }
+            return self.queue.pop_front();
+        }
+        self.next().map(Entry::One)
+    }
+
+    /// The group that runs is over, or who calls this sees to the rest of it.
+    pub(super) fn take_running(&mut self) -> Option<(Arc<dyn Message>, u32)> {
+        self.running.take()
     }
 
     /// Takes the first that is for the service's own thread alone.
@@ -70,9 +121,9 @@ impl Backlog {
     /// Takes the first in line; those of a full lane move there.
     pub(super) fn next(&mut self) -> Option<Delivery> {
         while let Some(delivery) = self.own.pop_back() {
-            self.queue.push_front(delivery);
+            self.queue.push_front(Entry::One(delivery));
         }
-        while let Some(delivery) = self.queue.pop_front() {
+        while let Some(delivery) = self.next_of_any() {
             if self.has_lane(&delivery) {
                 return Some(delivery);
             }
@@ -92,13 +143,20 @@ impl Backlog {
         if wanted(&first) {
             return Some(first);
         }
-        self.queue.push_front(first);
+        self.queue.push_front(Entry::One(first));
         if !holders.all_wait {
             return None;
         }
         let fits = |delivery: &Delivery| wanted(delivery) && self.has_lane(delivery);
-        let index = self.queue.iter().position(fits)?;
-        self.queue.remove(index)
+        // What a service with state has is split already.
+        let index = self.queue.iter().position(|entry| match entry {
+            Entry::One(delivery) => fits(delivery),
+            Entry::Group { .. } => false,
+        })?;
+        match self.queue.remove(index)? {
+            Entry::One(delivery) => Some(delivery),
+            group @ Entry::Group { .. } => self.split(group),
+        }
     }
 
     fn has_lane(&self, delivery: &Delivery) -> bool {
@@ -131,22 +189,26 @@ impl Backlog {
     }
 
     /// Looks at everything that has not started.
-    pub(super) fn each(&self, look: impl FnMut(&Delivery)) {
+    pub(super) fn each(&self, mut look: impl FnMut(&Arc<Binding>)) {
+        for entry in &self.queue {
+            entry.each(&mut look);
+        }
         let in_lanes = self.lanes.values().flat_map(|lane| &lane.waiting);
-        self.queue.iter().chain(&self.own).chain(in_lanes).for_each(look);
+        self.own.iter().chain(in_lanes).for_each(|delivery| look(&delivery.binding));
     }
 
     /// Takes the line, but not what waits in lanes.
-    pub(super) fn take(&mut self) -> VecDeque<Delivery> {
+    pub(super) fn take(&mut self) -> VecDeque<Entry> {
         std::mem::take(&mut self.queue)
     }
 
     /// Takes everything that has not started.
-    pub(super) fn take_all(&mut self) -> Vec<Delivery> {
+    pub(super) fn take_all(&mut self) -> Vec<Entry> {
         let waiting = self.lanes.values_mut().flat_map(|lane| lane.waiting.drain(..));
         let waiting: Vec<Delivery> = waiting.collect();
         let own = std::mem::take(&mut self.own);
-        own.into_iter().chain(self.take()).chain(waiting).collect()
+        let (own, waiting) = (own.into_iter(), waiting.into_iter());
+        own.map(Entry::One).chain(self.take()).chain(waiting.map(Entry::One)).collect()
     }
 }
 

@@ -12,13 +12,14 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use event_listener::{Event, EventListener};
+use event_listener::{Event, EventListener, Listener as _};
 
+use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::message::Message;
 use crate::receipt::Ticket;
-use crate::router::Target;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard};
 
 /// How many times the bound a mailbox may hold before firing fails.
@@ -27,7 +28,9 @@ pub(crate) const HARD: usize = 64;
 /// One enqueue.
 pub(crate) enum Entry {
     /// An event, for all listeners of one group of its route.
-    Group { message: Arc<dyn Message>, group: usize },
+    ///
+    /// `plain` tells how many of them run as a whole; 0 if they do not.
+    Group { message: Arc<dyn Message>, group: u32, plain: u32 },
     /// A call, a task, or a delivery that is tried again.
     One(Delivery),
 }
@@ -41,6 +44,10 @@ pub(crate) struct Mailbox<E> {
     /// Receipts that wait for space.
     waiting: AtomicUsize,
     space: Event,
+    /// Threads that wait for space outside of handlers: for half of it, so that each is woken once
+    /// for many events.
+    patient: AtomicUsize,
+    drained: Event,
     idle: Event,
     over: AtomicBool,
     /// How often something was accepted over the bound.
@@ -67,19 +74,24 @@ enum Consumer {
 }
 
 impl Entry {
+    /// Looks at the handler of each delivery.
+    pub(crate) fn each(&self, look: &mut impl FnMut(&Arc<Binding>)) {
+        match self {
+            Self::One(delivery) => look(&delivery.binding),
+            Self::Group { message, group, .. } => {
+                let targets = message.route().map(|route| route.targets(*group));
+                targets.into_iter().flatten().for_each(|target| look(&target.binding));
+            }
+        }
+    }
+
     /// The single deliveries, in the order of the route.
     pub(crate) fn deliveries(self) -> Vec<Delivery> {
         match self {
             Self::One(delivery) => vec![delivery],
-            Self::Group { message, group } => {
-                let targets = message.route().map(|route| route.groups[group].targets.as_slice());
-                let deliver = |target: &Target| Delivery {
-                    binding: target.binding.clone(),
-                    message: message.clone(),
-                    slot: target.slot,
-                    attempt: 1,
-                };
-                targets.into_iter().flatten().map(deliver).collect()
+            Self::Group { message, group, .. } => {
+                let targets = message.route().map(|route| route.targets(group));
+                targets.into_iter().flatten().map(|target| target.delivery(&message, 1)).collect()
             }
         }
     }
@@ -108,6 +120,8 @@ impl<E> Mailbox<E> {
             done: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             space: Event::new(),
+            patient: AtomicUsize::new(0),
+            drained: Event::new(),
             idle: Event::new(),
             over: AtomicBool::new(false),
             overruns: AtomicU64::new(0),
@@ -128,7 +142,9 @@ impl<E> Mailbox<E> {
         }
         queue.entries.push_back(entry);
         let count = deliveries as u64;
-        let number = self.accepted.fetch_add(count, Ordering::AcqRel) + count;
+        // Nobody else adds while the queue is held.
+        let number = self.accepted.load(Ordering::Relaxed) + count;
+        self.accepted.store(number, Ordering::Release);
         let home = match queue.consumer {
             Consumer::Home => queue.home.take(),
             Consumer::Nobody | Consumer::Substitute => None,
@@ -205,21 +221,45 @@ impl<E> Mailbox<E> {
         }
     }
 
-    /// A delivery's handler starts.
-    pub(crate) fn start(&self) {
-        self.started.fetch_add(1, Ordering::SeqCst);
+    /// Blocks until the delivery of this number is within the bound.
+    ///
+    /// Who is woken finds room for half a mailbox. A handler that takes long may keep it from getting so
+    /// far, so it looks by itself now and then.
+    pub(crate) fn wait_space(&self, number: u64) {
+        const AGAIN: Duration = Duration::from_millis(1);
+        while !self.has_started(number) && !self.lock().closed {
+            let drained = self.drained.listen();
+            self.patient.fetch_add(1, Ordering::SeqCst);
+            if !self.has_started(number) {
+                drained.wait_timeout(AGAIN);
+            }
+        }
+    }
+
+    /// The handlers of so many deliveries start.
+    pub(crate) fn start(&self, deliveries: u64) {
+        self.started.fetch_add(deliveries, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 && self.waiting.swap(0, Ordering::SeqCst) > 0 {
             self.space.notify(usize::MAX);
+        }
+        if self.patient.load(Ordering::Relaxed) > 0 && self.depth() <= self.bound / 2 {
+            self.patient.store(0, Ordering::Relaxed);
+            self.drained.notify(usize::MAX);
         }
         if self.over.load(Ordering::Relaxed) && self.depth() <= self.bound {
             self.over.store(false, Ordering::Relaxed);
         }
     }
 
-    /// A delivery is done: settled, or waiting for its next attempt.
-    pub(crate) fn finish(&self) {
-        self.done.fetch_add(1, Ordering::AcqRel);
-        if self.is_idle() {
+    /// So many deliveries that were started have not begun, and are put back.
+    pub(crate) fn unstart(&self, deliveries: u64) {
+        self.started.fetch_sub(deliveries, Ordering::SeqCst);
+    }
+
+    /// So many deliveries are done: settled, or waiting for their next attempt.
+    pub(crate) fn finish(&self, deliveries: u64) {
+        let done = self.done.fetch_add(deliveries, Ordering::AcqRel) + deliveries;
+        if done == self.accepted.load(Ordering::Acquire) {
             self.idle.notify(usize::MAX);
         }
     }
@@ -324,6 +364,7 @@ impl<E> Mailbox<E> {
             home.wake();
         }
         self.space.notify(usize::MAX);
+        self.drained.notify(usize::MAX);
         self.idle.notify(usize::MAX);
     }
 

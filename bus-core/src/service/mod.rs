@@ -2,13 +2,16 @@
 
 mod backlog;
 mod mailbox;
+mod progress;
 pub(crate) mod stand;
 mod substitute;
 mod tasks;
 mod turn;
 mod worker;
 
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -18,10 +21,12 @@ use event_listener::{Event, Listener as _};
 
 use self::backlog::Backlog;
 pub(crate) use self::mailbox::{Entry, HARD, Mailbox};
+pub(crate) use self::progress::Progress;
 pub(crate) use self::turn::Turn;
 pub(crate) use self::worker::spawn;
 use crate::binding::Binding;
 use crate::bus::Bus;
+use crate::current::{Home, Inline};
 use crate::delivery::Delivery;
 use crate::failure::Failure;
 use crate::handler::{Access, Instance, ServiceDescriptor};
@@ -40,6 +45,8 @@ pub(crate) struct Service {
     /// Notified when a substitute hands a delivery to the service's own thread.
     handing: Event,
     backlog: Mutex<Backlog>,
+    /// How far the group that runs is.
+    progress: Progress,
     /// The running handlers of a service with state.
     holders: Mutex<Vec<(Invocation, Access)>>,
 }
@@ -76,6 +83,7 @@ impl Service {
             turn: Turn::default(),
             handing: Event::new(),
             backlog: Mutex::default(),
+            progress: Progress::default(),
             holders: Mutex::default(),
         }
     }
@@ -123,22 +131,52 @@ impl Service {
 
     /// Takes everything that was accepted and has not started.
     pub(crate) fn take_waiting(&self) -> Vec<Entry> {
-        let waiting = self.backlog().take_all().into_iter().map(Entry::One);
+        let waiting = {
+            let mut backlog = self.backlog();
+            // No group begins meanwhile, and the one that runs ends with the listener that runs.
+            self.progress.cut();
+            backlog.take_all().into_iter()
+        };
         waiting.chain(self.mailbox.clear()).collect()
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Takes the first in line of a service without state.
+    fn next_entry(&self) -> Option<Entry> {
+        self.backlog().next_entry(&self.progress)
+    }
+
+    /// Takes what is left of the group that runs, and has it end after the listener that runs.
+    fn take_rest_of_group(&self) -> Vec<Delivery> {
+        let running = self.backlog().take_running();
+        let Some((message, group)) = running else { return Vec::new() };
+        self.progress.cut();
+        let rest = self.progress.after(&message, group);
+        self.mailbox.unstart(rest.len() as u64);
+        rest
+    }
+
+    /// Takes what is left of a group that has ended early, unless somebody else has taken it.
+    fn take_cut_short(&self) -> Vec<Delivery> {
+        let running = self.backlog().take_running();
+        running.map_or_else(Vec::new, |(message, group)| self.progress.unbegun(&message, group))
+    }
+
+    /// Takes what is left of a group whose listener has not ended, although it was to be the last one
+    /// and had time to.
+    pub(crate) fn take_stuck(&self) -> Vec<Delivery> {
+        let running = self.backlog().take_running();
+        running.map_or_else(Vec::new, |(message, group)| self.progress.after(&message, group))
     }
 
     /// Looks at the handler of each delivery that was accepted and has not started. One that is just
     /// being taken out of the mailbox may be missed.
     pub(crate) fn each_waiting(&self, mut look: impl FnMut(&Arc<Binding>)) {
-        self.mailbox.each(|entry| match entry {
-            Entry::One(delivery) => look(&delivery.binding),
-            Entry::Group { message, group } => {
-                let groups = message.route().and_then(|route| route.groups.get(*group));
-                let targets = groups.into_iter().flat_map(|group| &group.targets);
-                targets.for_each(|target| look(&target.binding));
-            }
-        });
-        self.backlog().each(|delivery| look(&delivery.binding));
+        self.mailbox.each(|entry| entry.each(&mut look));
+        self.backlog().each(look);
     }
 
     /// The running handlers that hold the state, and how.
@@ -166,10 +204,11 @@ impl std::fmt::Debug for Service {
 }
 
 /// Runs a synchronous delivery on a thread that is not the service's own.
-fn serve_one(bus: &Bus, service: &Arc<Service>, delivery: Delivery) {
-    let started = Started::new(service);
+fn serve_one(home: &Rc<Home>, delivery: Delivery) {
+    let Home { bus, service } = &**home;
+    let started = Started::new(&**service);
     unharmed(service, || {
-        if let Some(result) = delivery.attempt(bus, &Instance::NONE, false) {
+        if let Some(result) = delivery.attempt(home, &Instance::NONE, Inline::No) {
             delivery.conclude(bus, result);
         }
     });
@@ -185,17 +224,24 @@ fn unharmed(service: &Service, run: impl FnOnce()) {
 }
 
 /// That a delivery has started; done when dropped.
-struct Started(Arc<Service>);
+struct Started<S: Deref<Target = Service>> {
+    service: S,
+    deliveries: u64,
+}
 
-impl Started {
-    fn new(service: &Arc<Service>) -> Self {
-        service.mailbox.start();
-        Self(service.clone())
+impl<S: Deref<Target = Service>> Started<S> {
+    fn new(service: S) -> Self {
+        Self::several(service, 1)
+    }
+
+    fn several(service: S, deliveries: u64) -> Self {
+        service.mailbox.start(deliveries);
+        Self { service, deliveries }
     }
 }
 
-impl Drop for Started {
+impl<S: Deref<Target = Service>> Drop for Started<S> {
     fn drop(&mut self) {
-        self.0.mailbox.finish();
+        self.service.mailbox.finish(self.deliveries);
     }
 }

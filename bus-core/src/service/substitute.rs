@@ -11,13 +11,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::{Entry, Service, stand};
+use super::{Service, stand};
 use crate::bus::Bus;
+use crate::current::Home;
 use crate::park;
 
 pub(super) struct Substitute {
     bus: Bus,
     service: Arc<Service>,
+    home: Rc<Home>,
     consumes: Cell<bool>,
 }
 
@@ -39,7 +41,8 @@ pub(crate) fn spawn(bus: &Bus, service: &Arc<Service>) {
 fn serve(bus: Bus, service: Arc<Service>) {
     let runtime = bus.runtime();
     let _inside = runtime.enter();
-    let substitute = Rc::new(Substitute { bus, service, consumes: Cell::new(true) });
+    let home = Home::new(&bus, &service);
+    let substitute = Rc::new(Substitute { bus, service, home, consumes: Cell::new(true) });
     let _standing = stand::substitute(&substitute);
     substitute.run();
     substitute.service.mailbox.leave();
@@ -57,7 +60,7 @@ impl Substitute {
                 self.consumes.set(false);
                 return;
             }
-            self.service.backlog().extend(batch.into_iter().flat_map(Entry::deliveries));
+            self.service.backlog().extend(batch, true);
             while self.serve_next() {}
         }
     }
@@ -73,7 +76,7 @@ impl Substitute {
         let served = delivery.is_some();
         match delivery {
             Some(delivery) if delivery.binding.code.is_async() => self.service.hand_over(delivery),
-            Some(delivery) => super::serve_one(&self.bus, &self.service, delivery),
+            Some(delivery) => super::serve_one(&self.home, delivery),
             None => {}
         }
         self.service.turn.release();
@@ -82,7 +85,7 @@ impl Substitute {
 
     fn give_up(&self) {
         self.consumes.set(false);
-        let rest = self.service.backlog().take().into_iter().map(Entry::One).collect();
+        let rest = self.service.backlog().take();
         if self.service.mailbox.give_up(rest) {
             spawn(&self.bus, &self.service);
         }

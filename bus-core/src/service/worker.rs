@@ -10,7 +10,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ use super::{Entry, Service, Started, stand, substitute, unharmed};
 use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::context::Context;
-use crate::current::{self, Current};
+use crate::current::{self, Current, GroupFrame, Home, Inline};
 use crate::delivery::{Before, Delivery};
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, Reason};
 use crate::handler::{Access, HandlerResult, Instance, OnPanic};
-use crate::message::CallFault;
+use crate::message::{CallFault, Message, Ran, Tracker};
 use crate::park;
 
 /// How many handlers may wait on the stack of a service with state before only those run on top that
@@ -79,8 +79,11 @@ fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
     let runtime = bus.runtime();
     let _inside = runtime.enter();
     let _stopped = service.stopped_on_drop(&bus);
+    let home = Home::new(&bus, service);
     let worker = Rc::new(Worker {
         tasks: Tasks::new(),
+        frame: GroupFrame::new(&home),
+        home,
         bus,
         service: service.clone(),
         instance: RefCell::default(),
@@ -90,18 +93,22 @@ fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
         has_turn: Cell::new(true),
         serves: Cell::new(false),
         nested: Cell::new(0),
+        given_back: Cell::new(0),
         waited: Cell::new(false),
     });
     let _standing = stand::home(&worker);
     service.turn.acquire();
     worker.drive(worker.clone().live(ready));
     service.turn.release();
+    GroupFrame::forget();
 }
 
 pub(super) struct Worker {
     tasks: Rc<Tasks>,
     bus: Bus,
     service: Arc<Service>,
+    home: Rc<Home>,
+    frame: Rc<GroupFrame>,
     instance: RefCell<Instance>,
     /// The state is to be made anew before anything else touches it.
     broken: Cell<bool>,
@@ -114,6 +121,8 @@ pub(super) struct Worker {
     serves: Cell<bool>,
     /// Handlers that wait on this thread's stack.
     nested: Cell<usize>,
+    /// Deliveries of the group that runs which went back to the mailbox.
+    given_back: Cell<u64>,
     /// A handler waited on this thread, which may have used up a wake-up that was for others.
     waited: Cell<bool>,
 }
@@ -213,6 +222,11 @@ impl Worker {
             if closed && (self.is_done() || self.bus.is_aborting()) {
                 return;
             }
+            if !closed && self.active.get() == 0 && !self.service.mailbox.has_substitutes() {
+                // Only the mailbox can bring anything.
+                closed = !poll_fn(|cx| self.poll_news(cx)).await;
+                continue;
+            }
             let (changed, handed) = (self.changed.listen(), self.service.handing.listen());
             if self.step() == Step::Went {
                 continue;
@@ -232,29 +246,81 @@ impl Worker {
 
     /// Brings what is new into the queue; ready with `false` once there will be nothing any more.
     fn poll_news(&self, cx: &mut TaskContext<'_>) -> Poll<bool> {
+        let whole = self.runs_groups();
+        let mut backlog = self.service.backlog();
+        if let Some(room) = backlog.room().filter(|_| whole) {
+            return self.service.mailbox.poll_take(room, cx);
+        }
         let mut batch = VecDeque::new();
         let open = self.service.mailbox.poll_take(&mut batch, cx);
-        if !batch.is_empty() {
-            self.service.backlog().extend(batch.into_iter().flat_map(Entry::deliveries));
-        }
+        backlog.extend(batch, whole);
         open
+    }
+
+    /// Whether the plain listeners of an event run as a whole.
+    fn runs_groups(&self) -> bool {
+        self.service.state.is_none() && self.bus.is_bare()
     }
 
     /// Starts the first delivery that can. Whatever panics around a handler, such as a payload that
     /// is dropped, ends neither this thread nor the count of what is done.
     fn step(self: &Rc<Self>) -> Step {
-        let Some(delivery) = self.next() else { return Step::Stuck };
-        let is_async = delivery.binding.code.is_async();
-        unharmed(&self.service, || {
-            if is_async { self.start(delivery) } else { self.run_sync(delivery) }
+        let Some(next) = self.next() else { return Step::Stuck };
+        unharmed(&self.service, || match next {
+            Entry::Group { message, group, .. } => self.run_group(&message, group),
+            Entry::One(delivery) if delivery.binding.code.is_async() => self.start(delivery),
+            Entry::One(delivery) => self.run_sync(delivery),
         });
         Step::Went
     }
 
+    /// Runs plain listeners of one event, one after another: one start, one end, one settling.
+    fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>, group: u32) {
+        let Some(route) = message.route() else { return };
+        let targets = route.targets(group);
+        let progress = self.service.progress();
+        let mut started = Started::several(&*self.service, targets.len() as u64);
+        let mut apart = 0;
+        while progress.at().is_some() {
+            let run = || catch_unwind(AssertUnwindSafe(|| message.run_group(targets, progress)));
+            let ran = if self.frame.enter(message.head()) {
+                let ran = run();
+                self.frame.leave();
+                ran
+            } else {
+                let _inside = Current::group(&self.home, message).enter();
+                run()
+            };
+            let failure = match ran {
+                Ok(Ran::All) => break,
+                Ok(Ran::Failed(failure)) => Some(failure),
+                Ok(Ran::Unfit) => None,
+                Err(panic) => Some(Failure::panic(panic)),
+            };
+            let Some(target) = targets.get(progress.place()) else { break };
+            let delivery = target.delivery(message, 1);
+            // It is settled by itself.
+            apart += 1;
+            unharmed(&self.service, || match failure {
+                Some(failure) => self.conclude(delivery, Err(failure)),
+                None => self.run_started(delivery),
+            });
+            progress.advance();
+        }
+        Tracker::settle_all(message, progress.place() - apart);
+        started.deliveries -= self.given_back.take();
+        if targets.len() > 1 {
+            // Nothing, unless the group was to end early.
+            for delivery in self.service.take_cut_short() {
+                self.bus.refuse(Entry::One(delivery));
+            }
+        }
+    }
+
     /// Takes the first delivery that can start.
-    fn next(self: &Rc<Self>) -> Option<Delivery> {
+    fn next(self: &Rc<Self>) -> Option<Entry> {
         if self.service.state.is_none() {
-            return self.service.backlog().next();
+            return self.service.next_entry();
         }
         let holders = self.service.holders();
         let all_wait = holders.iter().all(|(holder, _)| self.bus.0.waits.is_waiting(*holder));
@@ -270,7 +336,8 @@ impl Worker {
         }
         // Deep in the stack, only what those below have asked for may come on top of them.
         let chain = (self.nested.get() >= NESTED).then(current::correlation).flatten();
-        self.service.backlog().next_with(&Holders { access: &holders, all_wait, chain })
+        let holders = Holders { access: &holders, all_wait, chain };
+        self.service.backlog().next_with(&holders).map(Entry::One)
     }
 
     fn next_own(&self) -> Option<Delivery> {
@@ -278,21 +345,40 @@ impl Worker {
     }
 
     fn run_sync(self: &Rc<Self>, delivery: Delivery) {
+        let _started = Started::new(&*self.service);
+        self.run_started(delivery);
+    }
+
+    fn run_started(self: &Rc<Self>, delivery: Delivery) {
+        if let Some(result) = self.run_plain(&delivery) {
+            return self.conclude(delivery, result);
+        }
         let hold = Hold::new(self, &delivery);
         let instance = self.instance.borrow().clone();
-        let started = Started::new(&self.service);
-        if let Some(result) = delivery.attempt(&self.bus, &instance, false) {
+        if let Some(result) = delivery.attempt(&self.home, &instance, Inline::No) {
             drop(hold);
             self.conclude(delivery, result);
         }
-        drop(started);
+    }
+
+    /// Runs the first attempt of a plain handler, where nothing surrounds it.
+    fn run_plain(&self, delivery: &Delivery) -> Option<HandlerResult> {
+        let plain = delivery.binding.plain.filter(|_| self.runs_groups())?;
+        let fits = delivery.attempt == 1 && !delivery.is_cancelled();
+        if !fits || !self.frame.enter(delivery.message.head()) {
+            return None;
+        }
+        self.service.progress().enter(delivery.slot);
+        let ran = catch_unwind(AssertUnwindSafe(|| delivery.message.run_plain(plain)));
+        self.frame.leave();
+        ran.unwrap_or_else(|panic| Some(Err(Failure::panic(panic))))
     }
 
     /// Starts an asynchronous delivery.
     fn start(self: &Rc<Self>, delivery: Delivery) {
         let place = Place::new(self, &delivery);
         let hold = Hold::new(self, &delivery);
-        let started = Started::new(&self.service);
+        let started = Started::new(self.service.clone());
         match delivery.before(&self.bus) {
             Before::Run => {}
             Before::Skip => return,
@@ -423,7 +509,7 @@ impl Worker {
     fn fail_first(&self, failure: &Failure) {
         let first = self.service.backlog().next();
         if let Some(delivery) = first {
-            let _started = Started::new(&self.service);
+            let _started = Started::new(&*self.service);
             self.conclude(delivery, Err(failure.clone()));
         }
         self.change();
@@ -465,7 +551,11 @@ impl Worker {
         if self.service.state.is_some() {
             return self.wait_with_state(deadline, poll);
         }
-        let rest = self.service.backlog().take().into_iter().map(Entry::One).collect();
+        // Those after it in its group are others, and go on.
+        let mut rest: VecDeque<Entry> =
+            self.service.take_rest_of_group().into_iter().map(Entry::One).collect();
+        self.given_back.set(self.given_back.get() + rest.len() as u64);
+        rest.append(&mut self.service.backlog().take());
         if self.service.mailbox.step_aside(rest) {
             substitute::spawn(&self.bus, &self.service);
         }

@@ -74,7 +74,8 @@ pub enum Settlement {
     },
     /// The answer of a command; it goes to who asked, and the call is gone.
     Reply(Box<Envelope>),
-    /// It goes back to the front of its queue, for whoever takes it next.
+    /// Nobody has tried it: it goes back to its queue, for whoever takes it next, and no attempt is
+    /// counted. It is in its old place, if the broker can do that.
     GiveBack,
 }
 

@@ -287,7 +287,6 @@ fn body(p: &TokenStream, command: &Command<'_>) -> TokenStream {
     let ctx = expand::context(command.shape.is_async);
     let locals: Vec<_> = (0..command.arguments().count()).map(local).collect();
     let pattern = if locals.is_empty() { code!(()) } else { code!((#(#locals,)*)) };
-    let before = code!(let #pattern = #p::open::<__Spec>(#ctx)?;);
     let mut locals = locals.iter();
     let arguments: Vec<_> = command
         .shape
@@ -314,6 +313,26 @@ fn body(p: &TokenStream, command: &Command<'_>) -> TokenStream {
     } else {
         code!(::core::result::Result::Ok(__returned))
     };
+    if command.injected().next().is_none() && expand::can_be_plain(&command.shape) {
+        let call = expand::call(&command.shape, &arguments);
+        return code! {{
+            static __PLAIN: #p::PlainCommand<__Args, __Ok, __Err> = #p::PlainCommand {
+                run: |#pattern| {
+                    let __returned = #call;
+                    #result
+                },
+                errors: <__Spec as #p::Spec>::ERRORS,
+            };
+            #p::Body::Plain(
+                |#ctx, _| {
+                    let __args = #p::open::<__Spec>(#ctx)?;
+                    #p::close::<__Spec>(#ctx, (__PLAIN.run)(__args))
+                },
+                &__PLAIN,
+            )
+        }};
+    }
+    let before = code!(let #pattern = #p::open::<__Spec>(#ctx)?;);
     let after = code!(#p::close::<__Spec>(#ctx, #result));
     expand::body(p, &command.shape, &before, &arguments, &after)
 }

@@ -179,15 +179,14 @@ pub(crate) fn body(
     arguments: &[TokenStream],
     after: &TokenStream,
 ) -> TokenStream {
-    let name = foreign(&shape.name);
-    let (callee, state, instance) = match &shape.home {
-        Home::Module => (code!(#name), None, code!(_)),
-        Home::Service { ty } => (code!(<#ty>::#name), state(ty, shape.access), code!(__instance)),
+    let state = match &shape.home {
+        Home::Module => None,
+        Home::Service { ty } => state(ty, shape.access),
     };
-    let instance = if state.is_some() { instance } else { code!(_) };
+    let instance = if state.is_some() { code!(__instance) } else { code!(_) };
     let (state, receiver) = state.unzip();
-    let arguments = receiver.iter().chain(arguments);
-    let call = code!(#callee(#(#arguments),*));
+    let arguments: Vec<_> = receiver.iter().chain(arguments).cloned().collect();
+    let call = call(shape, &arguments);
     if shape.is_async {
         code! {
             #p::Body::Async(|__ctx, #instance| #p::Box::pin(async move {
@@ -207,6 +206,20 @@ pub(crate) fn body(
             })
         }
     }
+}
+
+/// The call of the handler's function.
+pub(crate) fn call(shape: &Shape, arguments: &[TokenStream]) -> TokenStream {
+    let name = foreign(&shape.name);
+    match &shape.home {
+        Home::Module => code!(#name(#(#arguments),*)),
+        Home::Service { ty } => code!(<#ty>::#name(#(#arguments),*)),
+    }
+}
+
+/// Whether the handler can be run as the function that it is, unless something is injected.
+pub(crate) fn can_be_plain(shape: &Shape) -> bool {
+    !shape.is_async && matches!(shape.access, Access::Stateless)
 }
 
 /// Borrows the state of a service, and passes it. The borrow lives across awaits, since the bus lets

@@ -124,7 +124,23 @@ fn body(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
     let injected = listener.injected().iter().map(|further| expand::injected(p, further, &ctx));
     let arguments: Vec<_> = payload.into_iter().chain(injected).collect();
     let after = outcome(p, listener);
-    expand::body(p, shape, &before.unwrap_or_default(), &arguments, &after)
+    let before = before.unwrap_or_default();
+    let takes_payload_alone = listener.payload().is_some_and(is_lent) && arguments.len() == 1;
+    if takes_payload_alone && expand::can_be_plain(shape) {
+        let call = expand::call(shape, &arguments);
+        return code! {{
+            const __PLAIN: fn(&__Payload) -> #p::HandlerResult = |#held| {
+                let __returned = #call;
+                #after
+            };
+            #p::Body::Plain(|#ctx, _| { #before __PLAIN(&#held) }, &__PLAIN)
+        }};
+    }
+    expand::body(p, shape, &before, &arguments, &after)
+}
+
+fn is_lent(payload: &Parameter) -> bool {
+    matches!(payload.passing, Passing::Lent(_))
 }
 
 fn outcome(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {

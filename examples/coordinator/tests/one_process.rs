@@ -45,6 +45,22 @@ fn who_watches_sees_progress_and_the_end() {
 }
 
 #[test]
+fn who_watches_one_request_hears_of_no_other() {
+    let (_bus, client) = start();
+    // The other one is done after the first half of the pieces of this one.
+    let hopeless =
+        json!({ "id": "a", "text": "x", "difficulty": 48, "nonces": 1_600_000, "pieces": 16 });
+    assert_eq!(client.post(&hopeless).0, 202);
+    let events = client.events("a");
+    assert_eq!(client.post(&request("b")).0, 202);
+    let events: Vec<(String, Value)> = events.collect();
+    assert_eq!(client.get("/requests/b").1["status"], "solved");
+    let tried = events.iter().filter(|(name, _)| name == "tried");
+    assert!(tried.clone().count() > 8 && tried.clone().all(|(_, tried)| tried["id"] == "a"));
+    assert_eq!(events.last().unwrap().1, json!({ "status": "unsolvable" }));
+}
+
+#[test]
 fn what_is_no_request_is_refused_and_changes_nothing() {
     let (bus, client) = start();
     let large = json!({ "id": "a", "text": "x".repeat(20_000), "difficulty": 8 }).to_string();

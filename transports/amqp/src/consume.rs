@@ -24,6 +24,7 @@ use crate::config::QueueType;
 use crate::connection::{Link, Open};
 use crate::error::{self, short};
 use crate::gauge::{Busy, Gauge};
+use crate::lull::Lull;
 use crate::publish::Publisher;
 use crate::recent::Recent;
 use crate::retry::{self, Rung};
@@ -34,6 +35,8 @@ use crate::wire::{self, Outcome, Received, Site, Stamp};
 
 /// How long an acknowledgement may wait for others to go with it.
 const LINGER: Duration = Duration::from_millis(5);
+/// The same, while nothing else is in flight.
+const LINGER_IDLE: Duration = Duration::from_millis(1);
 /// How many orders or deliveries are taken before the other kind has its turn.
 const TURN: usize = 256;
 
@@ -258,6 +261,7 @@ impl Task {
     ) -> Result<(), Refused> {
         let mut orders = Vec::new();
         let mut over = false;
+        let mut lull = Lull::default();
         loop {
             if self.ending && session.unsettled.is_idle() {
                 session.flush(Flush::All).await.map_err(Refused::Lost)?;
@@ -269,12 +273,14 @@ impl Task {
             tokio::select! {
                 biased;
                 _ = self.orders.recv_many(&mut orders, TURN) => {
+                    lull.end();
                     for order in orders.drain(..) {
                         self.obey(session, consumer, order).await.map_err(Refused::Lost)?;
                     }
                     session.acknowledge(self.ending).await.map_err(Refused::Lost)?;
                 }
                 delivery = consumer.next(), if !over => {
+                    lull.end();
                     let mut next = Some(delivery);
                     for _ in 0..TURN {
                         match next.take().or_else(|| consumer.next().now_or_never()) {
@@ -290,6 +296,7 @@ impl Task {
                         }
                     }
                 }
+                () = lull.wait() => {}
                 () = at(linger) => session.flush(Flush::All).await.map_err(Refused::Lost)?,
                 () = link.lost(open) => {
                     let aborted = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
@@ -469,14 +476,17 @@ impl Session {
             self.untold.clear();
             return Ok(());
         }
-        if self.unsettled.is_idle() || ending {
+        if ending {
             return self.flush(Flush::All).await;
         }
         if self.unsettled.done() >= self.batch {
             self.flush(Flush::InOrder).await?;
         }
-        if self.unsettled.done() > 0 && self.linger.is_none() {
-            self.linger = Some(Instant::now() + LINGER);
+        if self.unsettled.done() > 0 {
+            // With nothing in flight, what follows may still be on its way here.
+            let linger = if self.unsettled.is_idle() { LINGER_IDLE } else { LINGER };
+            let until = Instant::now() + linger;
+            self.linger = Some(self.linger.map_or(until, |set| set.min(until)));
         }
         Ok(())
     }

@@ -44,6 +44,7 @@ mod dead;
 mod error;
 mod gauge;
 mod health;
+mod lull;
 mod publish;
 mod recent;
 mod retry;

@@ -16,6 +16,7 @@ use crate::config::QueueType;
 use crate::connection::{Link, Open};
 use crate::error::{self, code};
 use crate::gauge::{Busy, Gauge};
+use crate::lull::Lull;
 use crate::topology::{Place, Refused, declare_exchange};
 use crate::window::{Address, Fate, Publishable, Window};
 use crate::wire::{self, Caller, Outcome, Stamp};
@@ -158,6 +159,7 @@ impl Run {
         let mut sure = HashSet::new();
         let (mut batch, mut done) = (Vec::new(), Vec::new());
         let mut refused = Vec::new();
+        let mut lull = Lull::default();
         let end = 'session: loop {
             while refused.is_empty() && self.room(&window) > 0 {
                 let Some(next) = self.backlog.pop_front() else { break };
@@ -173,6 +175,7 @@ impl Run {
             tokio::select! {
                 biased;
                 result = window.confirmed(&mut done) => {
+                    lull.end();
                     match result {
                         Ok(()) => self.settle(&mut done, &mut sure, &mut refused),
                         Err(error) if error::is_refusal(&error) => break End::Suspicious(error),
@@ -184,8 +187,10 @@ impl Run {
                         // The transport is gone, and this task with it.
                         std::future::pending::<()>().await;
                     }
+                    lull.end();
                     self.backlog.extend(batch.drain(..).map(Rc::new));
                 }
+                () = lull.wait() => {}
                 () = link.lost(open) => break End::Lost,
             }
         };

@@ -1,5 +1,7 @@
 //! What is published arrives, and what is settled is gone, or where it belongs.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,8 @@
 //! What others put on the wire: read as far as it can be, and a dead letter otherwise; never a lost
 //! connection, and never the same again and again.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
 mod support;
 
 use autobus_core::Reason;
@@ -83,7 +85,7 @@ fn absurd_headers_cost_neither_the_connection_nor_the_message() {
     let many: Vec<u8> =
         (0..200).flat_map(|n| [short(format!("h{n}").as_bytes()), vec![b'V']].concat()).collect();
     raw.publish(b"billing.order", HEADERS, &long(&many), b"3");
-    let wide = [short(b"wide"), vec![b'S'], long(&[b'w'; 80_000])].concat();
+    let wide = [short(b"wide"), vec![b'S'], long(&vec![b'w'; 80_000])].concat();
     raw.publish(b"billing.order", HEADERS, &long(&wide), b"4");
     let dead = bus.dead(&queue, 3);
     let bodies: Vec<&[u8]> = dead.iter().map(|dead| dead.message.body.as_slice()).collect();

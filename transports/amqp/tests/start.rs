@@ -1,5 +1,7 @@
 //! What is wrong at the start is told at once, with its name and the remedy, and without a password.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -53,7 +53,7 @@ impl State {
         }
         let id = self.id();
         self.calls.insert(id, Call { connection, key: key.clone(), done });
-        self.put(&key, Parcel { message: message.into(), call: Some(id) }, effects);
+        self.put(&key, Parcel::call(message, id), effects);
         self.expire_later(connection, id, &key, timeout, effects);
     }
 

@@ -36,7 +36,7 @@ impl State {
         }
         if let Some(line) = self.line(&consumer.key) {
             line.leave(id);
-            for Delivery { parcel, returned, .. } in back.into_iter().rev() {
+            for Delivery { parcel, returned, .. } in back {
                 line.put_back(parcel, returned);
             }
         }
@@ -110,12 +110,11 @@ impl State {
 
     fn give_all_back(&mut self, held: BTreeMap<u64, Delivery>, effects: &mut Effects) {
         let mut touched = BTreeSet::new();
-        // The last one first, so that the first one is in front.
-        for Delivery { key, parcel, .. } in held.into_values().rev() {
+        for Delivery { key, parcel, .. } in held.into_values() {
             if let Some(call) = parcel.call {
                 self.fail(call, CallError::Interrupted, effects);
             } else if let Some(line) = self.line(&key) {
-                line.give_back(parcel);
+                line.lose(parcel);
                 touched.insert(key);
             }
         }

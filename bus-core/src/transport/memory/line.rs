@@ -12,17 +12,30 @@ pub(super) struct Parcel {
     pub(super) message: Arc<Envelope>,
     /// The call that it is, if it is one.
     pub(super) call: Option<u64>,
+    /// Where in its line it is, also after it has come back.
+    place: u64,
+}
+
+impl Parcel {
+    pub(super) fn new(message: Arc<Envelope>) -> Self {
+        Self { message, call: None, place: 0 }
+    }
+
+    pub(super) fn call(message: Envelope, call: u64) -> Self {
+        Self { message: Arc::new(message), call: Some(call), place: 0 }
+    }
 }
 
 /// Messages that are delivered to nobody yet, and those who compete for them.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     fresh: VecDeque<Parcel>,
-    /// Those that came back without an outcome. Each consumer has at most one of them at a time, so
+    /// Those that were lost before. Each consumer has at most one of them at a time, so
     /// that one that kills its consumer takes none of the others along.
     returned: VecDeque<Parcel>,
     consumers: Vec<u64>,
     next: usize,
+    places: u64,
 }
 
 /// A message, and who gets it.
@@ -34,21 +47,23 @@ pub(super) struct Handover {
 
 impl Line {
     pub(super) fn push(&mut self, parcel: Parcel) {
-        self.fresh.push_back(parcel);
+        self.places += 1;
+        self.fresh.push_back(Parcel { place: self.places, ..parcel });
     }
 
-    /// Puts one back that never reached its consumer.
+    /// Puts one back to its place that nobody has tried.
     pub(super) fn put_back(&mut self, parcel: Parcel, returned: bool) {
         let lane = if returned { &mut self.returned } else { &mut self.fresh };
-        lane.push_front(parcel);
+        let at = lane.partition_point(|waiting| waiting.place < parcel.place);
+        lane.insert(at, parcel);
     }
 
-    /// Puts one in front that came back without an outcome.
-    pub(super) fn give_back(&mut self, parcel: Parcel) {
+    /// Puts one back whose consumer is gone, and perhaps because of it.
+    pub(super) fn lose(&mut self, parcel: Parcel) {
         let mut message = Arc::unwrap_or_clone(parcel.message);
         message.attempt = message.attempt.saturating_add(1);
         message.lost = message.lost.saturating_add(1);
-        self.returned.push_front(Parcel { message: Arc::new(message), call: parcel.call });
+        self.put_back(Parcel { message: Arc::new(message), ..parcel }, true);
     }
 
     /// Takes out a call that nobody has got yet.
@@ -78,7 +93,7 @@ impl Line {
         self.consumers.retain(|id| *id != consumer);
     }
 
-    /// The next message that somebody has room for; those that came back first.
+    /// The next message that somebody has room for; first of those that were lost.
     pub(super) fn next(&mut self, consumers: &Consumers) -> Option<Handover> {
         if !self.returned.is_empty()
             && let Some(consumer) = self.pick(consumers, Consumer::takes_returned)

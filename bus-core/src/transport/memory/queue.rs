@@ -40,7 +40,7 @@ impl Stored {
     /// The while of one is over.
     pub(super) fn due(&mut self, id: u64) {
         if let Some(message) = self.retries.remove(&id) {
-            self.line.push(Parcel { message: Arc::new(message), call: None });
+            self.line.push(Parcel::new(Arc::new(message)));
         }
     }
 
@@ -60,8 +60,8 @@ impl Stored {
 
     /// Puts a dead letter back, as its first attempt.
     pub(super) fn revive(&mut self, dead: Dead) {
-        let message = Arc::new(Envelope { attempt: 1, lost: 0, ..dead.message });
-        self.line.push(Parcel { message, call: None });
+        let message = Envelope { attempt: 1, lost: 0, ..dead.message };
+        self.line.push(Parcel::new(Arc::new(message)));
     }
 
     pub(super) fn depth(&self) -> Depth {

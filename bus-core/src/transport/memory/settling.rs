@@ -26,7 +26,7 @@ impl State {
         self.consumers.done(consumer, returned);
         match parcel.call {
             Some(call) => self.answer(call, how, effects),
-            None => self.apply(&key, parcel, how, &clock, effects),
+            None => self.apply(&key, (parcel, returned), how, &clock, effects),
         }
         self.dispatch(&key, effects);
         self.disconnect_if_done(connection, effects);
@@ -35,7 +35,7 @@ impl State {
     fn apply(
         &mut self,
         key: &Key,
-        parcel: Parcel,
+        (parcel, returned): (Parcel, bool),
         how: Settlement,
         clock: &Clock,
         effects: &mut Effects,
@@ -43,7 +43,7 @@ impl State {
         let id = self.id();
         let Some(queue) = self.queues.get_mut(key) else { return };
         match how {
-            Settlement::GiveBack => queue.line.give_back(parcel),
+            Settlement::GiveBack => queue.line.put_back(parcel, returned),
             Settlement::Retry { after, attempt } if queue.keeps() => {
                 let message = Arc::unwrap_or_clone(parcel.message);
                 queue.postpone(id, Envelope { attempt, ..message });
@@ -102,6 +102,7 @@ impl State {
         let Some(taker) = self.connections.get(&connection) else { return };
         let (clock, attempts) = (taker.clock.clone(), parcel.message.attempt);
         let reason = Failure::of(Reason::Decode, text);
-        self.apply(key, parcel, Settlement::Dead { reason, attempts }, &clock, effects);
+        let dead = Settlement::Dead { reason, attempts };
+        self.apply(key, (parcel, false), dead, &clock, effects);
     }
 }

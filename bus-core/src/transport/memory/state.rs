@@ -180,7 +180,7 @@ impl State {
         keys.dedup();
         let message = Arc::new(message);
         for key in &keys {
-            self.put(key, Parcel { message: message.clone(), call: None }, effects);
+            self.put(key, Parcel::new(message.clone()), effects);
         }
         Ok(Confirm::new(!keys.is_empty()))
     }
@@ -194,7 +194,7 @@ impl State {
     ) -> Result<Confirm> {
         self.admit(connection, &mut message)?;
         let key = self.declare(connection, queue)?;
-        self.put(&key, Parcel { message: Arc::new(message), call: None }, effects);
+        self.put(&key, Parcel::new(Arc::new(message)), effects);
         Ok(Confirm::new(true))
     }
 

@@ -67,7 +67,7 @@ fn a_shutdown_waits_for_what_was_fired(bench: &Bench) {
 fn after_shutdown_events_are_given_back(bench: &Bench) {
     let shop = Process::start(bench, &["till"]);
     shop.shutdown().expect("it ends");
-    let error = shop.fire(Paid { id: 5 }).wait().map(drop).unwrap_err();
+    let error = shop.fire(Paid { id: 5 }).wait().map(drop).expect_err("it is refused");
     assert_eq!(error.kind(), ErrorKind::Closed);
     assert_eq!(error.into_event::<Paid>().map(|paid| paid.id).ok(), Some(5));
     let answer = change::on(&shop).execute(1).wait();

@@ -112,7 +112,7 @@ fn an_event_that_nobody_hears_is_accepted_as_unrouted(bench: &Bench) {
 
 fn nobody_learns_outcomes_over_a_broker(bench: &Bench) {
     let shop = Process::start(bench, &["till"]);
-    let error = shop.fire(Paid { id: 1 }).handled().wait().map(drop).unwrap_err();
+    let error = shop.fire(Paid { id: 1 }).handled().wait().map(drop).expect_err("it is refused");
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     shop.stop();
 }

@@ -31,8 +31,11 @@ impl Consumer {
         let sender = Mutex::new(sender);
         let sink: Sink = Arc::new(move |incoming| {
             if let Ok(sender) = sender.lock() {
-                // What nobody takes any more is given back.
-                drop(sender.send(incoming));
+                // What nobody takes any more is its connection's until that ends: given back, it would
+                // come again at once, and for ever if a broken transport has not ended the consumer.
+                if let Err(unwanted) = sender.send(incoming) {
+                    std::mem::forget(unwanted);
+                }
             }
         });
         Self { subscription: Some(subscribe(sink)), received }

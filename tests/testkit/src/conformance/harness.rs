@@ -60,9 +60,9 @@ pub enum Need {
     Foreign,
     /// Connections are cut, and come back.
     Cuts,
-    /// What is given back is at the front of its queue, and counted as lost: brokers without a way to
-    /// give back that does not count may rather put it uncounted at the end.
-    GivesBackInFront,
+    /// What is given back keeps its place in its queue. Where giving back counts as losing, a transport
+    /// may rather put it at the end.
+    GivesBackInPlace,
 }
 
 /// A message of a program that knows nothing of Autobus.
@@ -105,7 +105,7 @@ impl Harness for Memory {
     }
 
     fn meets() -> &'static [Need] {
-        &[Need::GivesBackInFront]
+        &[Need::GivesBackInPlace]
     }
 
     fn url(&self) -> String {

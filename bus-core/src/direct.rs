@@ -1,0 +1,237 @@
+//! Firing and executing without a message: where all listeners of an event, or a command, are inline
+//! and take nothing but what travels, and nothing surrounds them, they are called as the functions
+//! that they are.
+//!
+//! A listener that fails makes it an ordinary firing: the event moves into a message, of which this is
+//! the first attempt.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use crate::binding::Binding;
+use crate::bus::{Bus, Shared};
+use crate::call::PlainCommand;
+use crate::current::{Current, Home};
+use crate::event::EventDescriptor;
+use crate::execute_error::ExecuteError;
+use crate::failure::{Failure, Reason};
+use crate::handler::HandlerResult;
+use crate::heard::{self, Heard};
+use crate::lane::{Counted, Lane};
+use crate::receipt::Receipt;
+use crate::router::Route;
+use crate::routes;
+use crate::table::{Command, Phase};
+
+/// The listeners of one event, as this thread calls them.
+pub(crate) struct Direct<E> {
+    listeners: Vec<fn(&E) -> HandlerResult>,
+    /// Those who have heard it once it is fired.
+    heard: Heard,
+    bus: Weak<Shared>,
+    epoch: u64,
+    route: Arc<Route>,
+    lane: Arc<Lane>,
+    fired: Arc<AtomicU64>,
+    /// The listener that runs.
+    at: Cell<usize>,
+    /// The number of the event, once something asks for it.
+    seq: Cell<u64>,
+}
+
+/// What runs directly, as far as what it sends needs to know.
+pub(crate) trait Frame {
+    /// It as a handler that runs; nothing once its bus is gone.
+    fn current(&self) -> Option<Current>;
+}
+
+impl<E: Send + Sync + 'static> Direct<E> {
+    /// The listeners of an event; nothing if they cannot be called directly.
+    pub(crate) fn new(
+        bus: &Bus,
+        epoch: u64,
+        descriptor: &'static EventDescriptor,
+        lane: &Arc<Lane>,
+    ) -> Option<Self> {
+        let route = bus.route(descriptor.exchange, descriptor.key);
+        // What was found is of this epoch, and so is the phase.
+        let is_open = bus.table().phase == Phase::Open && bus.epoch() == epoch;
+        let is_inline = route.groups.is_empty() && !route.inline.is_empty();
+        let is_here = bus.0.remote.is_none() || descriptor.local;
+        if !(is_open && is_inline && is_here && bus.is_bare()) {
+            return None;
+        }
+        let listener = |target: &crate::router::Target| {
+            target.binding.plain?.downcast_ref::<fn(&E) -> HandlerResult>().copied()
+        };
+        let listeners = route.inline.iter().map(listener).collect::<Option<_>>()?;
+        Some(Self {
+            listeners,
+            heard: heard::names(&route),
+            bus: Arc::downgrade(&bus.0),
+            epoch,
+            lane: lane.clone(),
+            fired: lane.tally(Counted::Route(route.clone())),
+            route,
+            at: Cell::new(0),
+            seq: Cell::new(0),
+        })
+    }
+
+    /// Calls the listeners, or gives the event back if something has changed meanwhile.
+    pub(crate) fn fire(
+        &self,
+        bus: &Bus,
+        descriptor: &'static EventDescriptor,
+        event: E,
+    ) -> Result<Receipt, E> {
+        self.lane.enter();
+        if bus.epoch() != self.epoch {
+            routes::done();
+            self.lane.leave(bus);
+            return Err(event);
+        }
+        self.at.set(0);
+        self.seq.set(0);
+        let ran = catch_unwind(AssertUnwindSafe(|| self.run(&event)));
+        routes::done();
+        let failure = match ran {
+            Ok(Ok(())) => {
+                let fired = self.fired.load(Ordering::Relaxed) + 1;
+                self.fired.store(fired, Ordering::Relaxed);
+                self.lane.leave(bus);
+                return Ok(Receipt::heard(self.heard));
+            }
+            Ok(Err(failure)) => failure,
+            Err(panic) => Failure::panic(panic),
+        };
+        // Counted by the bus from here on, before the lane says that it is over.
+        let inline = bus.count_inline();
+        self.lane.leave(bus);
+        let (at, seq) = (self.at.get(), self.seq.get());
+        Ok(bus.go_on(descriptor, event, &self.route, (at, failure), seq, inline))
+    }
+
+    fn run(&self, event: &E) -> HandlerResult {
+        for (at, listener) in self.listeners.iter().enumerate() {
+            self.at.set(at);
+            listener(event)?;
+        }
+        Ok(())
+    }
+}
+
+impl<E> Frame for Direct<E> {
+    fn current(&self) -> Option<Current> {
+        let bus = Bus(self.bus.upgrade()?);
+        let target = self.route.inline.get(self.at.get())?;
+        if self.seq.get() == 0 {
+            self.seq.set(bus.next_seq());
+        }
+        let home = Home::new(&bus, &target.binding.service);
+        Some(Current::direct(home, (self.seq.get(), target.slot)))
+    }
+}
+
+impl<E> Drop for Direct<E> {
+    fn drop(&mut self) {
+        let bus = self.bus.upgrade().map(Bus);
+        self.lane.fold(&self.fired, bus.as_ref());
+    }
+}
+
+/// A command, as this thread calls it.
+pub(crate) struct DirectCommand<A: 'static, T: 'static, E: 'static> {
+    command: &'static PlainCommand<A, T, E>,
+    bus: Weak<Shared>,
+    epoch: u64,
+    binding: Arc<Binding>,
+    lane: Arc<Lane>,
+    times: Arc<AtomicU64>,
+    /// The number of the call, once something asks for it.
+    seq: Cell<u64>,
+}
+
+/// What a command answers, if it was called at all.
+type Called<T, E> = Result<Result<T, ExecuteError<E>>, ()>;
+
+impl<A: 'static, T: 'static, E: 'static> DirectCommand<A, T, E> {
+    /// A command of this epoch; nothing if it cannot be called directly.
+    pub(crate) fn new(bus: &Bus, epoch: u64, command: &Command, lane: &Arc<Lane>) -> Option<Self> {
+        let binding = &command.binding;
+        let is_open = bus.table().phase == Phase::Open && bus.epoch() == epoch;
+        if !(is_open && binding.inline && bus.is_bare()) {
+            return None;
+        }
+        Some(Self {
+            command: binding.plain?.downcast_ref()?,
+            bus: Arc::downgrade(&bus.0),
+            epoch,
+            binding: binding.clone(),
+            lane: lane.clone(),
+            times: lane.tally(Counted::Command(binding.clone())),
+            seq: Cell::new(0),
+        })
+    }
+
+    /// Calls the command, unless something has changed meanwhile: then the arguments are still there.
+    pub(crate) fn call(&self, bus: &Bus, args: &mut Option<A>) -> Called<T, E> {
+        self.lane.enter();
+        let args = if bus.epoch() == self.epoch { args.take() } else { None };
+        let Some(args) = args else {
+            routes::done();
+            self.lane.leave(bus);
+            return Err(());
+        };
+        self.seq.set(0);
+        let ran = catch_unwind(AssertUnwindSafe(|| (self.command.run)(args)));
+        routes::done();
+        let answer = match ran {
+            Ok(Ok(answer)) => {
+                self.times.store(self.times.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                Ok(answer)
+            }
+            Ok(Err(error)) => {
+                self.fail(&self.command.errors.failure(&error));
+                Err(ExecuteError::Handler(error))
+            }
+            Err(panic) => {
+                self.fail(&Failure::panic(panic));
+                Err(ExecuteError::Panicked)
+            }
+        };
+        self.lane.leave(bus);
+        Ok(answer)
+    }
+
+    #[cold]
+    fn fail(&self, failure: &Failure) {
+        self.binding.count_failure(failure);
+        let handler = &*self.binding.name;
+        if failure.reason() == Reason::Panic {
+            tracing::error!(handler, %failure, "a command panicked");
+        } else {
+            tracing::debug!(handler, %failure, "a command failed");
+        }
+    }
+}
+
+impl<A: 'static, T: 'static, E: 'static> Frame for DirectCommand<A, T, E> {
+    fn current(&self) -> Option<Current> {
+        let bus = Bus(self.bus.upgrade()?);
+        if self.seq.get() == 0 {
+            self.seq.set(bus.next_seq());
+        }
+        let home = Home::new(&bus, &self.binding.service);
+        Some(Current::direct(home, (self.seq.get(), 0)))
+    }
+}
+
+impl<A: 'static, T: 'static, E: 'static> Drop for DirectCommand<A, T, E> {
+    fn drop(&mut self) {
+        let bus = self.bus.upgrade().map(Bus);
+        self.lane.fold(&self.times, bus.as_ref());
+    }
+}

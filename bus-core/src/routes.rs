@@ -1,0 +1,266 @@
+//! The routes that a thread has found before, by the static descriptors of their events.
+//!
+//! Whatever may make a route another one gives the bus another epoch, and then nothing that was kept of
+//! it counts. Handles on routes are weak, but for those of [`Direct`], which hold no value of a user.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+
+use crate::bus::Bus;
+use crate::call::Spec;
+use crate::command::CommandDescriptor;
+use crate::current::Current;
+use crate::direct::{Direct, DirectCommand, Frame};
+use crate::event::EventDescriptor;
+use crate::lane::Lane;
+use crate::router::Route;
+use crate::table::Command;
+
+/// How many routes a thread keeps. A power of two.
+const KEPT: usize = 64;
+
+thread_local! {
+    static ROUTES: RefCell<Kept> = const {
+        RefCell::new(Kept { bus: 0, epoch: 0, lane: None, places: Vec::new(), running: None })
+    };
+}
+
+struct Kept {
+    /// The bus, by its prefix.
+    bus: u64,
+    epoch: u64,
+    lane: Option<Arc<Lane>>,
+    places: Vec<Place>,
+    /// What runs on this thread without a context, at the bottom of its stack.
+    running: Option<Rc<dyn Frame>>,
+}
+
+#[derive(Default)]
+struct Place {
+    descriptor: usize,
+    route: Weak<Route>,
+    command: Weak<Command>,
+    direct: Way,
+}
+
+/// Whether the listeners of an event can be run directly.
+#[derive(Default)]
+enum Way {
+    #[default]
+    Unknown,
+    /// A `Direct` of the payload's type.
+    Direct(Rc<dyn Any>),
+    Around,
+}
+
+impl Kept {
+    /// The place of an event; nothing if it is another's, or something has changed.
+    fn place(&mut self, bus: &Bus, epoch: u64, descriptor: usize) -> Option<&mut Place> {
+        if (self.bus, self.epoch) != (bus.prefix(), epoch) {
+            return None;
+        }
+        self.places.get_mut(index(descriptor)).filter(|place| place.descriptor == descriptor)
+    }
+}
+
+/// Why nothing can be run directly.
+enum Look {
+    Unknown,
+    Around,
+}
+
+impl Kept {
+    /// What is run directly, as that which runs.
+    fn run<D: Frame + 'static>(&mut self, bus: &Bus, address: usize) -> Result<Rc<D>, Look> {
+        let place = self.place(bus, bus.epoch(), address).ok_or(Look::Unknown)?;
+        let direct = match &place.direct {
+            Way::Direct(direct) => direct.clone().downcast::<D>().map_err(|_| Look::Around)?,
+            Way::Around => return Err(Look::Around),
+            Way::Unknown => return Err(Look::Unknown),
+        };
+        self.running = Some(direct.clone());
+        Ok(direct)
+    }
+}
+
+/// Descriptors are statics of more than a hundred bytes.
+fn index(descriptor: usize) -> usize {
+    (descriptor / 64) % KEPT
+}
+
+/// Makes a place for an event.
+#[cold]
+fn renew(bus: &Bus, epoch: u64, descriptor: usize) {
+    let old = ROUTES.with_borrow_mut(|kept| {
+        let mut places = Vec::new();
+        if (kept.bus, kept.epoch) != (bus.prefix(), epoch) {
+            if kept.bus != bus.prefix() {
+                kept.lane = None;
+            }
+            (kept.bus, kept.epoch) = (bus.prefix(), epoch);
+            places.resize_with(KEPT, Place::default);
+            std::mem::swap(&mut kept.places, &mut places);
+        }
+        let new = Place { descriptor, ..Place::default() };
+        places.push(std::mem::replace(&mut kept.places[index(descriptor)], new));
+        places
+    });
+    // With it may go the last handle on a bus, and so values of users.
+    drop(old);
+}
+
+/// The route of an event, as `find` finds it if this thread has not found it before. The table of the
+/// bus is held meanwhile.
+pub(crate) fn of(
+    bus: &Bus,
+    descriptor: &'static EventDescriptor,
+    find: impl FnOnce() -> Option<Arc<Route>>,
+) -> Option<Arc<Route>> {
+    let address = std::ptr::from_ref(descriptor).addr();
+    let epoch = bus.epoch();
+    let known = ROUTES.with_borrow_mut(|kept| {
+        kept.place(bus, epoch, address).and_then(|place| place.route.upgrade())
+    });
+    if known.is_some() {
+        return known;
+    }
+    let route = find()?;
+    if ROUTES.with_borrow_mut(|kept| kept.place(bus, epoch, address).is_none()) {
+        renew(bus, epoch, address);
+    }
+    ROUTES.with_borrow_mut(|kept| {
+        if let Some(place) = kept.place(bus, epoch, address) {
+            place.route = Arc::downgrade(&route);
+        }
+    });
+    Some(route)
+}
+
+/// The listeners of an event, if they can be run directly and this thread runs no handler. What is
+/// sent while they run is theirs, from here on until [`done`].
+pub(crate) fn direct<E: Send + Sync + 'static>(
+    bus: &Bus,
+    descriptor: &'static EventDescriptor,
+) -> Option<Rc<Direct<E>>> {
+    if crate::current::is_one() {
+        return None;
+    }
+    let address = std::ptr::from_ref(descriptor).addr();
+    let way = ROUTES.with_borrow_mut(|kept| {
+        if kept.running.is_some() {
+            return Err(Look::Around);
+        }
+        kept.run(bus, address)
+    });
+    match way {
+        Ok(direct) => Some(direct),
+        Err(Look::Around) => None,
+        // The next time it is known.
+        Err(Look::Unknown) => {
+            resolve::<E>(bus, descriptor, address);
+            None
+        }
+    }
+}
+
+/// Finds out whether an event can be run directly.
+#[cold]
+fn resolve<E: Send + Sync + 'static>(
+    bus: &Bus,
+    descriptor: &'static EventDescriptor,
+    address: usize,
+) {
+    let epoch = bus.epoch();
+    if ROUTES.with_borrow_mut(|kept| kept.place(bus, epoch, address).is_none()) {
+        renew(bus, epoch, address);
+    }
+    let lane = ROUTES.with_borrow(|kept| kept.lane.clone());
+    let lane = lane.unwrap_or_else(|| bus.0.lanes.open());
+    let direct = Direct::<E>::new(bus, epoch, descriptor, &lane);
+    let way = direct.map_or(Way::Around, |direct| Way::Direct(Rc::new(direct)));
+    let old = ROUTES.with_borrow_mut(|kept| {
+        kept.lane = Some(lane).filter(|_| kept.bus == bus.prefix());
+        let place = kept.place(bus, epoch, address);
+        place.map(|place| std::mem::replace(&mut place.direct, way))
+    });
+    drop(old);
+}
+
+/// The command that a descriptor stands for, as `find` finds it if this thread has not before.
+pub(crate) fn command<X>(
+    bus: &Bus,
+    descriptor: &'static CommandDescriptor,
+    find: impl FnOnce() -> Result<Arc<Command>, X>,
+) -> Result<Arc<Command>, X> {
+    let address = std::ptr::from_ref(descriptor).addr();
+    let epoch = bus.epoch();
+    let known = ROUTES.with_borrow_mut(|kept| {
+        kept.place(bus, epoch, address).and_then(|place| place.command.upgrade())
+    });
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let command = find()?;
+    if ROUTES.with_borrow_mut(|kept| kept.place(bus, epoch, address).is_none()) {
+        renew(bus, epoch, address);
+    }
+    ROUTES.with_borrow_mut(|kept| {
+        if let Some(place) = kept.place(bus, epoch, address) {
+            place.command = Arc::downgrade(&command);
+        }
+    });
+    Ok(command)
+}
+
+/// A command, if it can be called directly and this thread runs no handler. What is sent while it
+/// runs is its, from here on until [`done`].
+pub(crate) fn direct_command<C: Spec>(bus: &Bus) -> Option<Rc<DirectOf<C>>> {
+    if !C::DESCRIPTOR.handler.options.inline || crate::current::is_one() {
+        return None;
+    }
+    let address = std::ptr::from_ref(C::DESCRIPTOR).addr();
+    let way = ROUTES.with_borrow_mut(|kept| {
+        if kept.running.is_some() {
+            return Err(Look::Around);
+        }
+        kept.run(bus, address)
+    });
+    way.ok()
+}
+
+/// The command `C`, called directly.
+type DirectOf<C> = DirectCommand<<C as Spec>::Args, <C as Spec>::Ok, <C as Spec>::Err>;
+
+/// Finds out whether the next call of a command can be direct.
+pub(crate) fn resolve_command<C: Spec>(bus: &Bus, command: &Command) {
+    let address = std::ptr::from_ref(C::DESCRIPTOR).addr();
+    let epoch = bus.epoch();
+    let unknown = ROUTES.with_borrow_mut(|kept| {
+        let place = kept.place(bus, epoch, address)?;
+        matches!(place.direct, Way::Unknown).then(|| kept.lane.clone())
+    });
+    let Some(lane) = unknown else { return };
+    let lane = lane.unwrap_or_else(|| bus.0.lanes.open());
+    let direct = DirectOf::<C>::new(bus, epoch, command, &lane);
+    let way = direct.map_or(Way::Around, |direct| Way::Direct(Rc::new(direct)));
+    let old = ROUTES.with_borrow_mut(|kept| {
+        kept.lane = Some(lane).filter(|_| kept.bus == bus.prefix());
+        let place = kept.place(bus, epoch, address);
+        place.map(|place| std::mem::replace(&mut place.direct, way))
+    });
+    drop(old);
+}
+
+/// Nothing runs directly on this thread any more.
+pub(crate) fn done() {
+    let running = ROUTES.with_borrow_mut(|kept| kept.running.take());
+    drop(running);
+}
+
+/// What runs directly on this thread, as a handler that it runs.
+pub(crate) fn current() -> Option<Current> {
+    let running = ROUTES.try_with(|kept| kept.borrow().running.clone()).ok().flatten();
+    running.and_then(|running| running.current())
+}

@@ -1,0 +1,76 @@
+//! How far a group is: the plain listeners of one event and one service, run one after another.
+//!
+//! Its thread alone moves it on. Others only look, or have it end early, and then wait: a handler that
+//! has not seen by the end of a grace period that it is to be the last one is stuck.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use crate::delivery::Delivery;
+use crate::message::Message;
+
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// The listener that runs, by its place in the group.
+    at: AtomicUsize,
+    /// Where the group ends.
+    end: AtomicUsize,
+    /// The place of the listener that runs among the outcomes.
+    slot: AtomicU32,
+}
+
+impl Progress {
+    /// A group of so many begins.
+    pub(super) fn begin(&self, len: usize) {
+        self.at.store(0, Ordering::Relaxed);
+        self.end.store(len, Ordering::Relaxed);
+    }
+
+    /// The listener that runs or is the next to run; nothing at the end.
+    pub(crate) fn at(&self) -> Option<usize> {
+        let at = self.at.load(Ordering::Relaxed);
+        (at < self.end.load(Ordering::Relaxed)).then_some(at)
+    }
+
+    /// How many are over, while the group is.
+    pub(super) fn place(&self) -> usize {
+        self.at.load(Ordering::Relaxed)
+    }
+
+    /// The listener runs whose place among the outcomes this is.
+    pub(crate) fn enter(&self, slot: u32) {
+        self.slot.store(slot, Ordering::Relaxed);
+    }
+
+    /// The place of the listener that runs among the outcomes.
+    pub(crate) fn slot(&self) -> u32 {
+        self.slot.load(Ordering::Relaxed)
+    }
+
+    /// On to the next one.
+    pub(crate) fn advance(&self) {
+        self.at.store(self.at.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// The group ends after the listener that runs.
+    pub(super) fn cut(&self) {
+        self.end.store(0, Ordering::Relaxed);
+    }
+
+    /// What comes after the listener that runs.
+    pub(super) fn after(&self, message: &Arc<dyn Message>, group: u32) -> Vec<Delivery> {
+        from(self.place() + 1, message, group)
+    }
+
+    /// What was not begun of a group that ended early.
+    pub(super) fn unbegun(&self, message: &Arc<dyn Message>, group: u32) -> Vec<Delivery> {
+        from(self.place(), message, group)
+    }
+}
+
+/// The deliveries of a group from its listener number `first` on.
+fn from(first: usize, message: &Arc<dyn Message>, group: u32) -> Vec<Delivery> {
+    let targets = message.route().map(|route| route.targets(group));
+    let targets = targets.and_then(|targets| targets.get(first..)).unwrap_or_default();
+    targets.iter().map(|target| target.delivery(message, 1)).collect()
+}
