@@ -69,6 +69,9 @@ struct Timers {
 #[derive(Default)]
 struct TimerState {
     due: BTreeMap<TimerId, Timer>,
+    /// When the clock's thread looks again by itself, if ever. A timer that is taken back leaves it,
+    /// so that those who wait for one short answer after the other wake nobody else.
+    alarm: Option<Instant>,
     next: u64,
     thread: bool,
     closed: bool,
@@ -174,13 +177,13 @@ impl Clock {
             run(Box::new(timer));
             return id;
         }
-        let first = state.due.first_key_value().is_none_or(|(first, _)| id < *first);
         state.due.insert(id, Box::new(timer));
         if self.0.manual.is_none() {
             if !state.thread {
                 state.thread = spawn(&self.0.timers);
             }
-            if first {
+            if state.alarm.is_none_or(|alarm| at < alarm) {
+                state.alarm = Some(at);
                 self.0.timers.changed.notify_one();
             }
         }
@@ -222,6 +225,7 @@ impl Timers {
         while !state.closed {
             let now = Instant::now();
             let due = state.due.first_key_value().map(|(id, _)| *id);
+            state.alarm = due.map(|(at, _)| at);
             state = match due {
                 Some(id) if id.0 <= now => {
                     let timer = state.due.remove(&id);
@@ -360,6 +364,19 @@ mod tests {
         assert_eq!(clock.0.timers.lock().due.len(), 1);
         drop(sleep);
         assert_eq!(clock.0.timers.lock().due.len(), 0);
+    }
+
+    #[test]
+    fn a_timer_is_run_whatever_was_taken_back_before_it() {
+        let clock = Clock::system();
+        let soon = |ms| clock.now() + Duration::from_millis(ms);
+        for _ in 0..50 {
+            let [taken, late] = [2, 400].map(|ms| clock.at(soon(ms), || {}));
+            clock.cancel(taken);
+            futures_lite::future::block_on(clock.sleep_until(soon(4)));
+            clock.cancel(late);
+            futures_lite::future::block_on(clock.sleep_until(soon(1)));
+        }
     }
 
     #[test]
