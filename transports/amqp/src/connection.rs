@@ -88,6 +88,18 @@ impl Link {
     }
 }
 
+/// How long it takes until a channel is opened anew, if nothing else is wrong.
+const PAUSE: Duration = Duration::from_millis(200);
+
+impl Link {
+    /// After something failed on `open`: waits until it is lost, or for a moment, since it may have
+    /// been a channel alone.
+    pub(crate) async fn recover(&mut self, open: &Rc<Open>) {
+        // Either will do.
+        let _ = tokio::time::timeout(PAUSE, self.lost(open)).await;
+    }
+}
+
 /// What the connections of a transport are made from.
 pub(crate) struct Dialer {
     pub(crate) config: AmqpConfig,
@@ -152,6 +164,11 @@ pub(crate) async fn keep(
         failures = failures.saturating_add(1);
         tokio::time::sleep(wait).await;
     }
+}
+
+/// A connection for once.
+pub(crate) async fn visit(dialer: &Dialer) -> Result<Open, Error> {
+    dial(dialer, Role::Look, &Cell::new(0)).await.map_err(|none| none.error)
 }
 
 /// Watches a connection until it is gone; returns why.

@@ -1,7 +1,12 @@
-//! The dead letters of a queue, looked at without being taken: each is got and none acknowledged, and
-//! closing the channel puts all back where they were.
+//! The dead letters of a queue, looked at without being taken: each is got, none is acknowledged, and
+//! all are put back.
+//!
+//! It is done on a connection for once: RabbitMQ closes the whole connection of who gets from a quorum
+//! queue at the moment at which it is declared or deleted, and consumers must not suffer from that.
 
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use autobus_core::transport::{Confirm, Dead, Queue, QueueKind, Resolver};
 use autobus_core::{Error, ErrorKind};
@@ -10,12 +15,19 @@ use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 
-use crate::connection::{Link, Open};
+use crate::connection::{self, Dialer, Link, Open};
 use crate::error::{self, code, failed, short};
 use crate::publish::{Done, Publisher, To};
 use crate::retry;
 use crate::topology::Place;
 use crate::wire::{self, Site, Stamp};
+
+/// How long the broker may take for one message. While it makes or deletes a quorum queue, it may
+/// forget to answer at all; on another channel it does.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long saying goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What to do with the dead letter of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +39,7 @@ pub(crate) enum Verdict {
 /// Works on dead letters, for one connection after another.
 #[derive(Clone)]
 pub(crate) struct Graves {
+    pub(crate) dialer: Rc<Dialer>,
     pub(crate) link: Link,
     pub(crate) publisher: Publisher,
     pub(crate) body_limit: usize,
@@ -41,11 +54,13 @@ impl Graves {
             return Ok(Vec::new());
         }
         loop {
-            let open = self.open().await?;
-            if let Ok(answer) = self.list_once(&open, &queue).await {
-                return answer;
+            let (known, open) = self.open().await?;
+            let answer = self.list_once(&open, &queue).await;
+            open.close(GOODBYE).await;
+            match answer {
+                Ok(answer) => return answer,
+                Err(_) => self.link.recover(&known).await,
             }
-            self.link.lost(&open).await;
         }
     }
 
@@ -60,16 +75,20 @@ impl Graves {
             return Ok(false);
         }
         loop {
-            let open = self.open().await?;
-            if let Ok(answer) = self.judge_once(&open, &queue, &id, verdict).await {
-                return answer;
+            let (known, open) = self.open().await?;
+            let answer = self.judge_once(&open, &queue, &id, verdict).await;
+            open.close(GOODBYE).await;
+            match answer {
+                Ok(answer) => return answer,
+                Err(_) => self.link.recover(&known).await,
             }
-            self.link.lost(&open).await;
         }
     }
 
-    async fn open(&mut self) -> Result<std::rc::Rc<Open>, Error> {
-        self.link.open().await.ok_or_else(error::closed)
+    /// The connection that is there, and one for once.
+    async fn open(&mut self) -> Result<(Rc<Open>, Open), Error> {
+        let known = self.link.open().await.ok_or_else(error::closed)?;
+        Ok((known, connection::visit(&self.dialer).await?))
     }
 
     async fn list_once(&self, open: &Open, queue: &Queue) -> Answer<Vec<Dead>> {
@@ -144,7 +163,7 @@ impl Graves {
     /// Puts it into its queue as if it had never failed; returns once it is there.
     async fn replay(&self, queue: &Queue, letter: Dead) -> Result<(), Error> {
         let (resolver, there) = Resolver::<Confirm>::pair();
-        let stamp = Stamp { attempt: 1, lost: 0, rest: std::time::Duration::ZERO, death: None };
+        let stamp = Stamp { attempt: 1, lost: 0, rest: Duration::ZERO, death: None };
         let to = To::Place(Place::Main(queue.clone()));
         self.publisher.send(Arc::new(letter.message), Some(stamp), to, Done::User(resolver));
         there.await.map(drop)
@@ -177,7 +196,11 @@ pub(crate) async fn declared(channel: &Channel, name: &str) -> lapin::Result<(u6
 
 async fn get(channel: &Channel, name: &str) -> lapin::Result<Option<Delivery>> {
     let Ok(queue) = short("the name of a queue", name) else { return Ok(None) };
-    Ok(channel.basic_get(queue, BasicGetOptions::default()).await?.map(|got| got.delivery))
+    let got = channel.basic_get(queue, BasicGetOptions::default());
+    match tokio::time::timeout(PATIENCE, got).await {
+        Ok(got) => Ok(got?.map(|got| got.delivery)),
+        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+    }
 }
 
 /// Tells what the broker refuses from what the connection lost.

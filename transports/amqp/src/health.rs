@@ -15,12 +15,14 @@ struct Inner {
     links: [State; 2],
 }
 
-/// Which of the two connections. A broker that is short of memory or disk stops reading from those
+/// Which connection. A broker that is short of memory or disk stops reading from those
 /// that publish; acknowledgements go another way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Publish,
     Consume,
+    /// One that is there while somebody looks at dead letters.
+    Look,
 }
 
 impl Role {
@@ -29,6 +31,7 @@ impl Role {
         match self {
             Self::Publish => "publish",
             Self::Consume => "consume",
+            Self::Look => "dead letters",
         }
     }
 }

@@ -121,7 +121,7 @@ pub(crate) async fn run(
     };
     while let Some(open) = link.open().await {
         match run.session(&open, &mut link, &mut queue).await {
-            End::Lost => link.lost(&open).await,
+            End::Lost => link.recover(&open).await,
             // One at a time, the one that the broker does not take shows.
             End::Suspicious(error) => run.suspect(&error),
             End::Refused => {

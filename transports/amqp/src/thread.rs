@@ -112,7 +112,12 @@ impl Start {
                 queue_type,
                 body_limit,
             }),
-            graves: Graves { link: consuming, publisher: publisher.clone(), body_limit },
+            graves: Graves {
+                dialer: dialer.clone(),
+                link: consuming,
+                publisher: publisher.clone(),
+                body_limit,
+            },
             orders: RefCell::default(),
             known,
             queue_type,
@@ -230,7 +235,7 @@ impl Main {
                 match declare_all(&open, &exchanges, &queues, self.queue_type).await {
                     Ok(None) => break,
                     Ok(Some(error)) => return Err(error),
-                    Err(_) => link.lost(&open).await,
+                    Err(_) => link.recover(&open).await,
                 }
             }
         }
@@ -320,7 +325,7 @@ async fn depth(mut link: Link, queue: Queue) -> Result<Depth> {
             Ok(answer) => {
                 return answer.map(|(messages, consumers)| Depth::new(messages, consumers));
             }
-            Err(_) => link.lost(&open).await,
+            Err(_) => link.recover(&open).await,
         }
     }
 }
