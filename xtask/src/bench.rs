@@ -96,7 +96,8 @@ pub(crate) fn cargo(args: &[&str]) -> Result<(), String> {
     run(Command::new(cargo).args(args).env("CARGO_TARGET_DIR", target).current_dir(root()))
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+/// Runs a program.
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let program = command.get_program().display().to_string();
     let status = command.status().map_err(|error| format!("`{program}` cannot be run: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("`{program}` failed")) }

@@ -3,6 +3,7 @@
 //! It has no dependencies, so that it is built in a second and never the reason why a check fails.
 
 mod bench;
+mod bench_amqp;
 mod handlers;
 mod instructions;
 mod node;
@@ -21,6 +22,8 @@ Usage: cargo xtask <task>
   test --list       list the steps and the commands that they run
   test <step>...    run these steps only
   test --setup ...  before that, install the servers that are missing (Debian, Ubuntu)
+  bench --help      measure beside other crates, in one process
+  bench amqp --help measure beside raw clients, over RabbitMQ
   help              print this
 ";
 
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["test", ref steps @ ..] => test::test(steps),
+        ["bench", "amqp", ref options @ ..] => bench_amqp::bench(options),
         ["bench", ref options @ ..] => bench::bench(options),
         [task, ..] => Err(format!("there is no task `{task}`; `cargo xtask` lists them")),
     };

@@ -264,7 +264,7 @@ impl Task {
         let mut lull = Lull::default();
         loop {
             if self.ending && session.unsettled.is_idle() {
-                session.flush(Flush::All).await.map_err(Refused::Lost)?;
+                session.flush(Flush::All).map_err(Refused::Lost)?;
                 // It is the last that is done with the channel.
                 let _ = session.channel.close(200, ShortString::default()).await;
                 return Ok(());
@@ -277,7 +277,7 @@ impl Task {
                     for order in orders.drain(..) {
                         self.obey(session, consumer, order).await.map_err(Refused::Lost)?;
                     }
-                    session.acknowledge(self.ending).await.map_err(Refused::Lost)?;
+                    session.acknowledge(self.ending).map_err(Refused::Lost)?;
                 }
                 delivery = consumer.next(), if !over => {
                     lull.end();
@@ -297,7 +297,7 @@ impl Task {
                     }
                 }
                 () = lull.wait() => {}
-                () = at(linger) => session.flush(Flush::All).await.map_err(Refused::Lost)?,
+                () = at(linger) => session.flush(Flush::All).map_err(Refused::Lost)?,
                 () = link.lost(open) => {
                     let aborted = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
                     return Err(Refused::Lost(aborted.into()));
@@ -471,16 +471,16 @@ impl Session {
     }
 
     /// Tells the broker what is worth telling now.
-    async fn acknowledge(&mut self, ending: bool) -> lapin::Result<()> {
+    fn acknowledge(&mut self, ending: bool) -> lapin::Result<()> {
         if self.unsettled.done() == 0 {
             self.untold.clear();
             return Ok(());
         }
         if ending {
-            return self.flush(Flush::All).await;
+            return self.flush(Flush::All);
         }
         if self.unsettled.done() >= self.batch {
-            self.flush(Flush::InOrder).await?;
+            self.flush(Flush::InOrder)?;
         }
         if self.unsettled.done() > 0 {
             // With nothing in flight, what follows may still be on its way here.
@@ -491,13 +491,16 @@ impl Session {
         Ok(())
     }
 
-    async fn flush(&mut self, how: Flush) -> lapin::Result<()> {
+    /// Tells the broker. It is on its way in order with all else on the channel, also with its end, so
+    /// nobody waits until it is written.
+    fn flush(&mut self, how: Flush) -> lapin::Result<()> {
         for ack in self.unsettled.flush(how) {
             let (tag, multiple) = match ack {
                 Ack::UpTo(tag) => (tag, true),
                 Ack::One(tag) => (tag, false),
             };
-            self.channel.basic_ack(tag, BasicAckOptions { multiple }).await?;
+            let written = self.channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never();
+            written.unwrap_or(Ok(()))?;
         }
         self.untold.truncate(self.unsettled.done());
         if self.unsettled.done() == 0 {
