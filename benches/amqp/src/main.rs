@@ -24,9 +24,9 @@ fn run() -> Result<(), Failed> {
     if let Some(profile) = &args.profile {
         let effort = args.effort();
         let n = if profile == "call" { effort.calls } else { effort.orders };
-        return measure::profile(&broker, profile, n * args.repetitions.unwrap_or(1));
+        return measure::profile(*broker, profile, n * args.repetitions.unwrap_or(1));
     }
-    let rows = report::rows(&measure::run(&broker, &args)?);
+    let rows = report::rows(&measure::run(*broker, &args)?);
     let table = report::table(&rows);
     println!("{table}");
     if let Some(path) = &args.json {

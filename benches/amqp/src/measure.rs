@@ -107,7 +107,7 @@ pub(crate) struct Timing {
 /// # Errors
 ///
 /// The first peer that failed, or lost or doubled something.
-pub(crate) fn run(broker: &Broker, args: &Args) -> Result<Vec<Timing>, Failed> {
+pub(crate) fn run(broker: Broker, args: &Args) -> Result<Vec<Timing>, Failed> {
     let mut timings = Vec::new();
     for work in Work::ALL {
         for peer in Peer::ALL {
@@ -129,7 +129,7 @@ pub(crate) fn run(broker: &Broker, args: &Args) -> Result<Vec<Timing>, Failed> {
 
 /// Each peer publishes, and consumes what it has published.
 fn orders(
-    broker: &Broker,
+    broker: Broker,
     args: &Args,
     kind: QueueType,
     effort: Effort,
@@ -168,7 +168,7 @@ fn orders(
 }
 
 fn calls(
-    broker: &Broker,
+    broker: Broker,
     args: &Args,
     effort: Effort,
     timings: &mut [Timing],
@@ -229,7 +229,7 @@ pub(crate) fn finished(meter: &Meter, first: u64, n: u64) -> Result<Duration, Fa
 }
 
 /// Does one kind of work of ours again and again, for a profiler.
-pub(crate) fn profile(broker: &Broker, what: &str, n: u64) -> Result<(), Failed> {
+pub(crate) fn profile(broker: Broker, what: &str, n: u64) -> Result<(), Failed> {
     let site = Site::new(broker, QueueType::Quorum);
     let took = match what {
         "publish" => ours::publish(&site, 0, 100, n)?,

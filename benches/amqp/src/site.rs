@@ -38,7 +38,7 @@ impl Site {
     pub const QUEUE: &str = "consumer.take";
 
     /// An empty virtual host.
-    pub fn new(broker: &Broker, kind: QueueType) -> Self {
+    pub fn new(broker: Broker, kind: QueueType) -> Self {
         Self { vhost: broker.vhost(), kind }
     }
 
