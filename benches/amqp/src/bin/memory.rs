@@ -36,7 +36,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let quick = std::env::args().any(|arg| arg == "--quick");
     let marks = if quick { [5_000, 20_000, 50_000] } else { [100_000, 500_000, 1_000_000] };
     let broker = Rabbit::try_start(&Options::default())?;
-    let site = Site::new(&broker, QueueType::Quorum);
+    let site = Site::new(*broker, QueueType::Quorum);
     let bus = bus::builder().services(["consumer"]).transport(site.bus_url()).build()?;
     METER.reset(u64::MAX);
     let mut found: Vec<Mark> = Vec::new();
