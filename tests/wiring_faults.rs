@@ -153,8 +153,8 @@ fn an_unknown_service_lists_the_known_ones() {
 /// Alone it is a `Transport` error: the unit tests of the builder, which link nothing, say so.
 #[test]
 fn a_transport_that_is_not_compiled_in_is_told_with_the_other_faults() {
-    let error = bus::builder().transport("amqp://user:secret@host").build().unwrap_err();
+    let error = bus::builder().transport("carrier-pigeon://user:secret@roof").build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Wiring);
-    has(error.faults()[0].message(), &["`amqp`", "not compiled in", "`memory`"]);
+    has(error.faults()[0].message(), &["`carrier-pigeon`", "not compiled in", "`memory`"]);
     assert!(!format!("{error} {error:?}").contains("secret"));
 }
