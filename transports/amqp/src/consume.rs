@@ -24,7 +24,7 @@ use crate::config::QueueType;
 use crate::connection::{Link, Open};
 use crate::error::{self, short};
 use crate::gauge::{Busy, Gauge};
-use crate::lull::Lull;
+use crate::lull::{self, Lull};
 use crate::publish::Publisher;
 use crate::recent::Recent;
 use crate::retry::{self, Rung};
@@ -139,6 +139,8 @@ struct Session {
     /// Settled, and the broker does not know yet.
     untold: Vec<Busy>,
     linger: Option<Instant>,
+    /// How long it lingers while nothing else is in flight.
+    linger_idle: Duration,
     batch: usize,
 }
 
@@ -247,6 +249,11 @@ impl Task {
             unsettled: Unsettled::new(),
             untold: Vec::new(),
             linger: None,
+            linger_idle: match self.source {
+                // The answer is out, and whoever called has it.
+                Source::Command(_) => LINGER,
+                Source::Queue(_) | Source::Suspects(_) => LINGER_IDLE,
+            },
             batch: usize::from(self.prefetch / 4).clamp(1, 256),
         };
         self.serve(&mut session, &mut consumer, open, link).await
@@ -296,7 +303,7 @@ impl Task {
                         }
                     }
                 }
-                () = lull.wait() => {}
+                () = lull.wait(), if session.unsettled.open() >= lull::BUSY => {}
                 () = at(linger) => session.flush(Flush::All).map_err(Refused::Lost)?,
                 () = link.lost(open) => {
                     let aborted = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
@@ -484,7 +491,7 @@ impl Session {
         }
         if self.unsettled.done() > 0 {
             // With nothing in flight, what follows may still be on its way here.
-            let linger = if self.unsettled.is_idle() { LINGER_IDLE } else { LINGER };
+            let linger = if self.unsettled.is_idle() { self.linger_idle } else { LINGER };
             let until = Instant::now() + linger;
             self.linger = Some(self.linger.map_or(until, |set| set.min(until)));
         }

@@ -1,6 +1,9 @@
 //! Looks again a few times before the thread sleeps: under load the next message is microseconds
 //! away, and waking a thread costs more than that, on both sides.
 
+/// How much must be in flight for that: a call that is waited for before the next is made only loses
+/// by it, since the threads that it goes through want the same processors.
+pub(crate) const BUSY: usize = 16;
 /// How often it is looked again.
 const TURNS: u8 = 24;
 

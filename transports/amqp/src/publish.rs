@@ -16,7 +16,7 @@ use crate::config::QueueType;
 use crate::connection::{Link, Open};
 use crate::error::{self, code};
 use crate::gauge::{Busy, Gauge};
-use crate::lull::Lull;
+use crate::lull::{self, Lull};
 use crate::topology::{Place, Refused, declare_exchange};
 use crate::window::{Address, Fate, Publishable, Window};
 use crate::wire::{self, Caller, Outcome, Stamp};
@@ -190,7 +190,7 @@ impl Run {
                     lull.end();
                     self.backlog.extend(batch.drain(..).map(Rc::new));
                 }
-                () = lull.wait() => {}
+                () = lull.wait(), if window.len() >= lull::BUSY => {}
                 () = link.lost(open) => break End::Lost,
             }
         };

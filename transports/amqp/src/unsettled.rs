@@ -55,6 +55,11 @@ impl<T> Unsettled<T> {
         self.done
     }
 
+    /// How many are with their consumer, or on their way to another queue.
+    pub(crate) fn open(&self) -> usize {
+        self.open
+    }
+
     /// Whether everything that was delivered is done.
     pub(crate) fn is_idle(&self) -> bool {
         self.open == 0
