@@ -60,7 +60,7 @@ impl Peer {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Lapin => "raw lapin",
-            Self::Dressed => "raw lapin, with our metadata",
+            Self::Dressed => "raw lapin, same messages",
             Self::Autobus => "autobus",
             Self::Amqprs => "raw amqprs",
         }
@@ -175,7 +175,7 @@ fn calls(
 ) -> Result<(), Failed> {
     let Effort { repetitions, calls: n, .. } = effort;
     let warm = n / 10;
-    let peers = [Peer::Lapin, Peer::Autobus];
+    let peers = [Peer::Lapin, Peer::Dressed, Peer::Autobus];
     let mut sites = Vec::new();
     for peer in peers.into_iter().filter(|peer| args.wants_peer(peer.name())) {
         sites.push((peer, Site::new(broker, QueueType::Quorum)));
@@ -187,7 +187,8 @@ fn calls(
             let first = repetition * n;
             let took = match peer {
                 Peer::Autobus => ours::call(site, first, warm, n),
-                _ => raw::lapin::call(site, first, warm, n),
+                Peer::Dressed => raw::lapin::call(site, Metadata::Full, first, warm, n),
+                _ => raw::lapin::call(site, Metadata::Least, first, warm, n),
             };
             let took = took.map_err(|error| format!("{} failed to call: {error}", peer.name()))?;
             note(timings, Work::Call, *peer, took, n - warm);

@@ -20,7 +20,9 @@ pub(crate) struct Row {
     pub(crate) min: f64,
     pub(crate) max: f64,
     /// To raw lapin, the median of the repetitions' ratios.
-    pub(crate) ratio: f64,
+    pub(crate) ratio: Option<f64>,
+    /// To raw lapin with the same messages.
+    pub(crate) ratio_same: Option<f64>,
     /// What the ratio of ours should be: at least, or at most if it is a time.
     pub(crate) target: f64,
 }
@@ -42,30 +44,48 @@ pub(crate) fn rows(timings: &[Timing]) -> Vec<Row> {
                 |seconds: &f64| if work == Work::Call { seconds * 1e6 } else { 1.0 / seconds };
             timing.seconds.iter().map(scaled).collect()
         };
-        let same = |other: &&Timing| other.work == work && other.peer == Peer::Lapin;
-        let baseline = timings.iter().find(same).map(values).unwrap_or_default();
         let own = values(timing);
+        let ratio_to = |baseline: Peer| {
+            let same = |other: &&Timing| other.work == work && other.peer == baseline;
+            timings.iter().find(same).map(|timing| ratio(&own, &values(timing)))
+        };
+        let (ratio, ratio_same) = (ratio_to(Peer::Lapin), ratio_to(Peer::Dressed));
         let Summary { median, min, max } = Summary::of(&own);
-        let ratio = ratio(&own, &baseline);
-        Row { work: work.name(), peer: peer.name(), unit, median, min, max, ratio, target }
+        Row {
+            work: work.name(),
+            peer: peer.name(),
+            unit,
+            median,
+            min,
+            max,
+            ratio,
+            ratio_same,
+            target,
+        }
     };
     timings.iter().map(row).collect()
 }
 
 /// The rows as Markdown.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let mut text = String::from("| Work | Peer | median | min | max | ratio | target |\n");
-    text.push_str("|---|---|---:|---:|---:|---:|---:|\n");
+    let mut text = String::from(
+        "| Work | Peer | median | min | max | to raw lapin | to the same messages | target |\n",
+    );
+    text.push_str("|---|---|---:|---:|---:|---:|---:|---:|\n");
     for row in rows {
-        let Row { work, peer, unit, median, min, max, ratio, target } = row;
+        let Row { work, peer, unit, median, min, max, ratio, ratio_same, target } = row;
         let target = match (*peer, *unit) {
             ("autobus", "µs") => format!("≤ {target}"),
             ("autobus", _) => format!("≥ {target}"),
             _ => String::new(),
         };
+        let shown = |ratio: &Option<f64>| {
+            ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"))
+        };
+        let (ratio, ratio_same) = (shown(ratio), shown(ratio_same));
         let _ = writeln!(
             text,
-            "| {work} | {peer} | {median:.0} {unit} | {min:.0} | {max:.0} | {ratio:.2} | {target} |"
+            "| {work} | {peer} | {median:.0} {unit} | {min:.0} | {max:.0} | {ratio} | {ratio_same} | {target} |"
         );
     }
     text
@@ -88,19 +108,25 @@ pub(crate) fn replace(text: &str, table: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn timings() -> [Timing; 2] {
+    fn timings() -> [Timing; 3] {
         let timing =
             |peer, seconds: &[f64]| Timing { work: Work::Call, peer, seconds: seconds.to_vec() };
-        [timing(Peer::Lapin, &[1e-3, 2e-3]), timing(Peer::Autobus, &[1.5e-3, 3e-3])]
+        let (lapin, same) = ([1e-3, 2e-3], [1.2e-3, 2.4e-3]);
+        let ours = timing(Peer::Autobus, &[1.5e-3, 3e-3]);
+        [timing(Peer::Lapin, &lapin), timing(Peer::Dressed, &same), ours]
     }
 
     #[test]
-    fn the_ratio_is_to_raw_lapin() {
-        let rows = rows(&timings());
-        assert!((rows[0].ratio - 1.0).abs() < 1e-9 && (rows[1].ratio - 1.5).abs() < 1e-9);
-        let table = table(&rows);
+    fn the_ratios_are_to_raw_lapin() {
+        let table = table(&rows(&timings()));
         let last = table.lines().last().unwrap();
-        assert_eq!(last, "| call | autobus | 2250 µs | 1500 | 3000 | 1.50 | ≤ 1.25 |");
+        assert_eq!(last, "| call | autobus | 2250 µs | 1500 | 3000 | 1.50 | 1.25 | ≤ 1.25 |");
+    }
+
+    #[test]
+    fn a_ratio_to_what_was_not_measured_is_none() {
+        let table = table(&rows(&timings()[2..]));
+        assert!(table.ends_with("| – | – | ≤ 1.25 |\n"), "{table}");
     }
 
     #[test]

@@ -10,7 +10,10 @@ use lapin::options::{
     ConfirmSelectOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer,
+    PublisherConfirm,
+};
 
 use super::{BATCH, PREFETCH, run};
 use crate::measure::{Failed, WINDOW, finished};
@@ -37,6 +40,22 @@ pub(crate) enum Metadata {
 }
 
 impl Metadata {
+    /// Of a call, or of its answer.
+    fn call(self, id: u64) -> Result<BasicProperties, Failed> {
+        match self {
+            Self::Least => Ok(BasicProperties::default()),
+            Self::Full => Ok(self.properties(id)?.with_delivery_mode(1)),
+        }
+    }
+
+    /// Has calls and answers confirmed, as ours are.
+    async fn confirms(self, channel: &Channel) -> Result<(), Failed> {
+        match self {
+            Self::Least => Ok(()),
+            Self::Full => Ok(channel.confirm_select(ConfirmSelectOptions::default()).await?),
+        }
+    }
+
     fn properties(self, id: u64) -> Result<BasicProperties, Failed> {
         let properties = BasicProperties::default()
             .with_content_type("application/json".into())
@@ -105,7 +124,14 @@ pub(crate) fn publish(
     })
 }
 
-async fn confirmed(confirm: lapin::PublisherConfirm) -> Result<(), Failed> {
+async fn confirmed_if(metadata: Metadata, confirm: PublisherConfirm) -> Result<(), Failed> {
+    if metadata == Metadata::Full {
+        confirmed(confirm).await?;
+    }
+    Ok(())
+}
+
+async fn confirmed(confirm: PublisherConfirm) -> Result<(), Failed> {
     match confirm.await? {
         Confirmation::Ack(None) => Ok(()),
         other => Err(format!("not confirmed: {other:?}").into()),
@@ -146,24 +172,36 @@ pub(crate) fn consume(site: &Site, first: u64, n: u64) -> Result<Duration, Faile
     })
 }
 
-/// Both sides confirm nothing; the server acknowledges what it has answered.
-pub(crate) fn call(site: &Site, first: u64, warm: u64, n: u64) -> Result<Duration, Failed> {
+/// The server acknowledges what it has answered; with full metadata, what is confirmed too.
+pub(crate) fn call(
+    site: &Site,
+    metadata: Metadata,
+    first: u64,
+    warm: u64,
+    n: u64,
+) -> Result<Duration, Failed> {
     std::thread::scope(|scope| {
         let (ready, is_ready) = std::sync::mpsc::channel();
-        let server = scope.spawn(move || run(serve(site, n, ready)));
+        let server = scope.spawn(move || run(serve(site, metadata, n, ready)));
         is_ready.recv().map_err(|_| "the server did not start")?;
-        let took = run(calls(site, first, warm, n))?;
+        let took = run(calls(site, metadata, first, warm, n))?;
         server.join().map_err(|_| "the server panicked")??;
         Ok(took)
     })
 }
 
-async fn serve(site: &Site, n: u64, ready: std::sync::mpsc::Sender<()>) -> Result<(), Failed> {
+async fn serve(
+    site: &Site,
+    metadata: Metadata,
+    n: u64,
+    ready: std::sync::mpsc::Sender<()>,
+) -> Result<(), Failed> {
     let (connection, channel) = connect(site).await?;
     let options = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(SERVER.into(), options, FieldTable::default()).await?;
     channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
     let mut consumer = consumer(&channel, SERVER, false).await?;
+    metadata.confirms(&channel).await?;
     ready.send(())?;
     for _ in 0..n {
         let delivery = consumer.next().await.ok_or("the consumer ended")??;
@@ -173,26 +211,32 @@ async fn serve(site: &Site, n: u64, ready: std::sync::mpsc::Sender<()>) -> Resul
         let (Some(to), Some(token)) = (properties.reply_to(), properties.correlation_id()) else {
             return Err("a call without a way back".into());
         };
-        let properties = BasicProperties::default().with_correlation_id(token.clone());
+        let properties = metadata.call(number)?.with_correlation_id(token.clone());
         let options = BasicPublishOptions::default();
         let sent = channel.basic_publish("".into(), to.clone(), options, &body, properties);
-        drop(sent.await?);
+        confirmed_if(metadata, sent.await?).await?;
         channel.basic_ack(delivery.delivery_tag, BasicAckOptions::default()).await?;
     }
     connection.close(200, "OK".into()).await?;
     Ok(())
 }
 
-async fn calls(site: &Site, first: u64, warm: u64, n: u64) -> Result<Duration, Failed> {
+async fn calls(
+    site: &Site,
+    metadata: Metadata,
+    first: u64,
+    warm: u64,
+    n: u64,
+) -> Result<Duration, Failed> {
     let (connection, channel) = connect(site).await?;
     let mut replies = consumer(&channel, REPLIES, true).await?;
+    metadata.confirms(&channel).await?;
     let mut call = async |ids: std::ops::Range<u64>| {
         for id in ids {
             let body = serde_json::to_vec(&id)?;
             let token = ShortString::try_new(id.to_string())?;
-            let properties = BasicProperties::default()
-                .with_reply_to(REPLIES.into())
-                .with_correlation_id(token.clone());
+            let properties =
+                metadata.call(id)?.with_reply_to(REPLIES.into()).with_correlation_id(token.clone());
             let options = BasicPublishOptions::default();
             let sent = channel.basic_publish("".into(), SERVER.into(), options, &body, properties);
             drop(sent.await?);
