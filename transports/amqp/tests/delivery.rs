@@ -157,3 +157,29 @@ fn a_command_is_answered() {
     caller.close();
     server.close();
 }
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn closing_waits_for_confirms_and_for_what_is_held() {
+    let vhost = Rabbit::shared().vhost();
+    let bus = connect(&vhost.url());
+    let queue = listener("billing.order", ALL);
+    bus.declare(std::slice::from_ref(&queue)).unwrap();
+    let consumer = bus.consume(&queue, 1);
+    bus.publish(event(0)).unwrap();
+    let held = consumer.next();
+    let (sender, confirms) = std::sync::mpsc::channel();
+    for n in 1..=3_000 {
+        let sender = sender.clone();
+        bus.0.publish(event(n), Resolver::new(move |confirm| drop(sender.send(confirm))));
+    }
+    let (resolver, closed) = Resolver::pair();
+    bus.0.close(Instant::now() + PATIENCE, resolver);
+    for _ in 0..3_000 {
+        assert!(confirms.recv_timeout(PATIENCE).unwrap().unwrap().routed);
+    }
+    ack(held);
+    closed.wait(Some(Instant::now() + PATIENCE)).unwrap().expect("closed");
+    let left = || vhost.depth("billing.order").filter(|depth| depth.ready == 3_000);
+    poll_until("all but the one that was acknowledged", left);
+}

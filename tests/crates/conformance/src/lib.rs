@@ -9,6 +9,7 @@ mod ending;
 mod events;
 mod failing;
 mod process;
+mod scattering;
 mod tasks;
 mod till;
 
@@ -20,5 +21,6 @@ pub const BUS: &[(&str, &[Case])] = &[
     ("bus::failing", failing::CASES),
     ("bus::calls", calls::CASES),
     ("bus::tasks", tasks::CASES),
+    ("bus::scattering", scattering::CASES),
     ("bus::ending", ending::CASES),
 ];

@@ -75,3 +75,33 @@ pub(crate) fn count(coins: u64, told: State<Told>) -> Result<(), String> {
 pub(crate) fn whisper() -> u64 {
     1
 }
+
+/// Tells when it is dropped.
+struct GivenUp(State<Told>, u64);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.tell(format!("given up {}", self.1));
+    }
+}
+
+/// Finds seven, and seeks anything else until nobody wants it.
+#[command]
+pub(crate) async fn seek(number: u64, told: State<Told>) -> Result<u64, String> {
+    if number == 7 {
+        return Ok(number);
+    }
+    told.tell(format!("seeking {number}"));
+    let _given_up = GivenUp(told, number);
+    std::future::pending().await
+}
+
+/// Works until it is asked to stop.
+#[command]
+pub(crate) fn toil(told: State<Told>, ctx: &Context) {
+    told.tell("toiling");
+    while !ctx.cancelled() {
+        std::thread::yield_now();
+    }
+    told.tell("asked to stop");
+}
