@@ -182,10 +182,10 @@ impl Caller {
         while let Some(open) = self.wait(&mut link).await {
             let mut calls = Calls::default();
             // It ends when the channel does, for whatever reason.
-            let ended = self.session(&mut calls, &open, &mut link).await;
+            let ended = open.alive(self.session(&mut calls, &open, &mut link)).await;
             // What was sent may have run, and its answer cannot come.
             calls.interrupt();
-            if let Err(error) = ended
+            if let Some(Err(error)) = ended
                 && open.is_up()
             {
                 tracing::warn!(target: "autobus::amqp", error = error::text(&error), "the channel of calls ended; opening it again");

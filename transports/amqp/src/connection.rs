@@ -28,6 +28,7 @@ pub(crate) struct Open {
     connection: Connection,
     cutter: Cutter,
     blocked: watch::Sender<bool>,
+    gone: watch::Sender<bool>,
 }
 
 impl Open {
@@ -40,6 +41,19 @@ impl Open {
         let channel = self.channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(channel)
+    }
+
+    /// Does something with the connection; `None`, if it is lost meanwhile.
+    ///
+    /// What is asked of the client while a connection ends may never be answered.
+    pub(crate) async fn alive<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut gone = self.gone.subscribe();
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            // Both are the end of it.
+            _ = gone.wait_for(|gone| *gone) => None,
+        }
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -131,18 +145,25 @@ pub(crate) async fn keep(
                 let born = Instant::now();
                 let open = Rc::new(open);
                 let events = open.connection.events_listener();
-                let lost = match prepare(&open).await {
+                let mut watching = std::pin::pin!(watch(&dialer, role, &open, events));
+                let prepared = tokio::select! {
+                    biased;
+                    prepared = prepare(&open) => prepared.map_err(|error| error::text(&error)),
+                    reason = &mut watching => Err(reason),
+                };
+                let lost = match prepared {
                     Ok(()) => {
                         was_up = true;
                         dialer.health.set(role, State::Up);
                         tracing::info!(target: "autobus::amqp", to = %dialer.config, role = role.name(), "connected");
                         current.send_replace(Some(open.clone()));
-                        let reason = watch(&dialer, role, &open, events).await;
+                        let reason = watching.await;
                         current.send_replace(None);
                         reason
                     }
-                    Err(error) => error::text(&error),
+                    Err(reason) => reason,
                 };
+                open.gone.send_replace(true);
                 // What falls at once is not tried again at once.
                 if born.elapsed() > Duration::from_secs(5) {
                     failures = 0;
@@ -169,6 +190,19 @@ pub(crate) async fn keep(
 /// A connection for once.
 pub(crate) async fn visit(dialer: &Dialer) -> Result<Open, Error> {
     dial(dialer, Role::Look, &Cell::new(0)).await.map_err(|none| none.error)
+}
+
+impl Open {
+    /// Does something with a connection that nobody keeps; `None`, if it is lost meanwhile.
+    pub(crate) async fn once<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut events = std::pin::pin!(self.connection.events_listener());
+        let lost = async { while self.is_up() && events.next().await.is_some() {} };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = lost => None,
+        }
+    }
 }
 
 /// Watches a connection until it is gone; returns why.
@@ -237,7 +271,12 @@ async fn dial(dialer: &Dialer, role: Role, turn: &Cell<usize>) -> Result<Open, N
     };
     let greeting = Connection::connector(config.uri(), Kit::runtime(), hand_over, properties);
     match tokio::time::timeout_at(deadline, greeting).await {
-        Ok(Ok(connection)) => Ok(Open { connection, cutter, blocked: watch::Sender::new(false) }),
+        Ok(Ok(connection)) => Ok(Open {
+            connection,
+            cutter,
+            blocked: watch::Sender::new(false),
+            gone: watch::Sender::new(false),
+        }),
         Ok(Err(error)) => {
             cutter.cut();
             Err(refused(config, &error))

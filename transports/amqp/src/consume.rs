@@ -181,9 +181,9 @@ impl Task {
             };
             let Some(open) = open else { return };
             let begun = Instant::now();
-            let reason = match self.session(&open, &mut link).await {
-                Ok(()) => return,
-                Err(Refused::For(error)) => match self.ready.take() {
+            let reason = match open.alive(self.session(&open, &mut link)).await {
+                Some(Ok(())) => return,
+                Some(Err(Refused::For(error))) => match self.ready.take() {
                     Some(ready) => {
                         // Whoever asked may be gone.
                         let _ = ready.send(Err(error));
@@ -191,11 +191,11 @@ impl Task {
                     }
                     None => error.to_string(),
                 },
-                Err(Refused::Lost(_)) if !open.is_up() => {
-                    link.lost(&open).await;
+                Some(Err(Refused::Lost(error))) if open.is_up() => error::text(&error),
+                Some(Err(Refused::Lost(_))) | None => {
+                    link.recover(&open).await;
                     continue;
                 }
-                Err(Refused::Lost(error)) => error::text(&error),
             };
             failures = if begun.elapsed() > Duration::from_secs(5) { 0 } else { failures + 1 };
             let wait = Duration::from_millis(u64::from(failures.min(50)) * 100);
@@ -281,8 +281,17 @@ impl Task {
                 biased;
                 _ = self.orders.recv_many(&mut orders, TURN) => {
                     lull.end();
+                    // It is known before anything is waited for, which may be for ever.
+                    let ends = !self.ending && orders.iter().any(|order| matches!(order, Order::End));
+                    self.ending |= ends;
                     for order in orders.drain(..) {
-                        self.obey(session, consumer, order).await.map_err(Refused::Lost)?;
+                        self.obey(session, order).await.map_err(Refused::Lost)?;
+                    }
+                    if ends {
+                        // Nothing arrives any more once this is confirmed.
+                        let cancel = BasicCancelOptions::default();
+                        let cancelled = session.channel.basic_cancel(consumer.tag(), cancel);
+                        cancelled.await.map_err(Refused::Lost)?;
                     }
                     session.acknowledge(self.ending).map_err(Refused::Lost)?;
                 }
@@ -321,18 +330,8 @@ impl Task {
         Refused::Lost(std::io::Error::other("the broker cancelled the consumer").into())
     }
 
-    async fn obey(
-        &mut self,
-        session: &mut Session,
-        consumer: &Consumer,
-        order: Order,
-    ) -> lapin::Result<()> {
+    async fn obey(&self, session: &mut Session, order: Order) -> lapin::Result<()> {
         match order {
-            Order::End if !self.ending => {
-                self.ending = true;
-                // Nothing arrives any more once this is confirmed.
-                session.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
-            }
             Order::End => {}
             // Of an earlier channel: the broker delivers it again.
             Order::Settle { channel, .. }

@@ -55,11 +55,11 @@ impl Graves {
         }
         loop {
             let (known, open) = self.open().await?;
-            let answer = self.list_once(&open, &queue).await;
+            let answer = open.once(self.list_once(&open, &queue)).await;
             open.close(GOODBYE).await;
             match answer {
-                Ok(answer) => return answer,
-                Err(_) => self.link.recover(&known).await,
+                Some(Ok(answer)) => return answer,
+                _ => self.link.recover(&known).await,
             }
         }
     }
@@ -76,11 +76,11 @@ impl Graves {
         }
         loop {
             let (known, open) = self.open().await?;
-            let answer = self.judge_once(&open, &queue, &id, verdict).await;
+            let answer = open.once(self.judge_once(&open, &queue, &id, verdict)).await;
             open.close(GOODBYE).await;
             match answer {
-                Ok(answer) => return answer,
-                Err(_) => self.link.recover(&known).await,
+                Some(Ok(answer)) => return answer,
+                _ => self.link.recover(&known).await,
             }
         }
     }

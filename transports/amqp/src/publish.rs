@@ -154,7 +154,7 @@ impl Run {
         link: &mut Link,
         queue: &mut mpsc::UnboundedReceiver<Outgoing>,
     ) -> End {
-        let Ok(channel) = open.confirming().await else { return End::Lost };
+        let Some(Ok(channel)) = open.alive(open.confirming()).await else { return End::Lost };
         let mut window = Window::new(channel);
         let mut sure = HashSet::new();
         let (mut batch, mut done) = (Vec::new(), Vec::new());
@@ -222,14 +222,15 @@ impl Run {
         sure: &mut HashSet<String>,
         outgoing: Rc<Outgoing>,
     ) -> Result<(), End> {
-        match self.ensure(open, sure, &outgoing.to, &outgoing.message).await {
-            Ok(()) => {}
-            Err(Refused::For(error)) => {
+        let ensured = self.ensure(open, sure, &outgoing.to, &outgoing.message);
+        match open.alive(ensured).await {
+            Some(Ok(())) => {}
+            Some(Err(Refused::For(error))) => {
                 self.careful = self.careful.saturating_sub(1);
                 tell(outgoing, Err(error));
                 return Ok(());
             }
-            Err(Refused::Lost(_)) => {
+            Some(Err(Refused::Lost(_))) | None => {
                 self.backlog.push_front(outgoing);
                 return Err(End::Lost);
             }

@@ -232,10 +232,11 @@ impl Main {
             let (exchanges, queues) = fresh.of(broadcast);
             loop {
                 let open = link.open().await.ok_or_else(error::closed)?;
-                match declare_all(&open, &exchanges, &queues, self.queue_type).await {
-                    Ok(None) => break,
-                    Ok(Some(error)) => return Err(error),
-                    Err(_) => link.recover(&open).await,
+                let declared = declare_all(&open, &exchanges, &queues, self.queue_type);
+                match open.alive(declared).await {
+                    Some(Ok(None)) => break,
+                    Some(Ok(Some(error))) => return Err(error),
+                    _ => link.recover(&open).await,
                 }
             }
         }
@@ -321,11 +322,11 @@ async fn depth(mut link: Link, queue: Queue) -> Result<Depth> {
             let _ = channel.close(200, lapin::types::ShortString::default()).await;
             answer
         };
-        match asked.await {
-            Ok(answer) => {
+        match open.alive(asked).await {
+            Some(Ok(answer)) => {
                 return answer.map(|(messages, consumers)| Depth::new(messages, consumers));
             }
-            Err(_) => link.recover(&open).await,
+            _ => link.recover(&open).await,
         }
     }
 }
