@@ -64,6 +64,11 @@ mod work {
         if number.is_multiple_of(2) { Ok(number / 2) } else { Err(format!("{number} is odd")) }
     }
 
+    /// Runs behind the asynchronous handlers that were sent before; a synchronous one would overtake
+    /// them.
+    #[command]
+    async fn queue_up() {}
+
     /// One after another, on the service's thread.
     #[command]
     fn half(number: u32) -> Result<u32, String> {
@@ -125,7 +130,7 @@ fn until(reached: impl Fn() -> bool) {
 
 /// Returns once everything that was sent has begun, if it can.
 fn all_began(bus: &Bus) {
-    work::shout::on(bus).execute("now").wait().unwrap();
+    work::queue_up::on(bus).execute().wait().unwrap();
 }
 
 fn began(bench: &Bench) -> usize {
