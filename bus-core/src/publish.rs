@@ -21,10 +21,9 @@ use crate::message::{Encoded, Firing, Head, Message, encode_as};
 use crate::name;
 use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket, Unread};
-use crate::remote::Room;
 use crate::router::{Route, Target};
 use crate::routes;
-use crate::service::{Entry, HARD, Service};
+use crate::service::{Entry, Limit, Service};
 use crate::table::{ByName, Command, Table};
 
 /// That a mailbox is at its bound, with the event that was not fired.
@@ -51,26 +50,6 @@ impl<E> std::error::Error for Full<E> {}
 impl<E: Send + Sync + 'static> From<Full<E>> for Error {
     fn from(full: Full<E>) -> Self {
         Self::new(ErrorKind::Full, full.to_string()).with_event(full.0)
-    }
-}
-
-/// How full a mailbox may be for an event to be taken.
-#[derive(Clone, Copy)]
-enum Limit {
-    /// Its bound, with the event.
-    Bound,
-    /// So many times its bound that something must be wrong.
-    Hard,
-}
-
-impl Limit {
-    fn allows(self, service: &Service, more: usize) -> bool {
-        let bound = service.mailbox.bound;
-        let limit = match self {
-            Self::Bound => bound,
-            Self::Hard => bound.saturating_mul(HARD),
-        };
-        service.mailbox.depth().saturating_add(more) <= limit
     }
 }
 
@@ -281,9 +260,8 @@ impl Bus {
             Arc::new(Encoded { head, route, exchange, key, body }) as Arc<dyn Message>
         };
         if let Some(remote) = &self.0.remote {
-            let sent =
-                remote.fire(self, (exchange, name), body, Room::Hard, |body| Ok(body.clone()));
-            return sent.unwrap_or_else(|(error, _)| Receipt::refused(error));
+            let sent = remote.fire(self, (exchange, name), (), Limit::Hard, |()| Ok(body));
+            return sent.unwrap_or_else(|(error, ())| Receipt::refused(error));
         }
         let key: Arc<str> = name.into();
         let find = |table: &Table| table.remembered(exchange, name).cloned();
@@ -329,13 +307,9 @@ impl Bus {
         limit: Limit,
     ) -> Result<Receipt, (Error, E)> {
         if let Some(remote) = self.0.remote.as_ref().filter(|_| !descriptor.local) {
-            let room = match limit {
-                Limit::Bound => Room::Bound,
-                Limit::Hard => Room::Hard,
-            };
             let address = (descriptor.exchange, descriptor.key);
             return remote
-                .fire(self, address, event, room, |event| encode_as(&descriptor.payload, event));
+                .fire(self, address, event, limit, |event| encode_as(&descriptor.payload, event));
         }
         let (exchange, key) = (descriptor.exchange, descriptor.key);
         let find = |table: &Table| {
@@ -368,7 +342,7 @@ impl Bus {
             drop(table);
             self.remember(exchange, key);
         };
-        let full = route.groups.iter().find(|to| !limit.allows(&to.service, to.targets.len()));
+        let full = route.groups.iter().find(|to| !to.service.has_room(limit, to.targets.len()));
         if let Some(group) = full {
             let text = format!("the mailbox of service `{}` is full", group.service.name);
             return Err((Error::new(ErrorKind::Full, text), payload));
@@ -643,7 +617,7 @@ impl Bus {
         if !table.accepts(|| current::is_inside(self)) {
             return Receipt::refused(Error::closed());
         }
-        if !Limit::Hard.allows(&service, 1) {
+        if !service.has_room(Limit::Hard, 1) {
             let text = format!("the mailbox of service `{}` is full", service.name);
             let unsent = Delivery { attempt: 0, ..delivery };
             let bus = self.clone();

@@ -118,24 +118,37 @@ pub(crate) fn of(
     descriptor: &'static EventDescriptor,
     find: impl FnOnce() -> Option<Arc<Route>>,
 ) -> Option<Arc<Route>> {
-    let address = std::ptr::from_ref(descriptor).addr();
+    kept(bus, address(descriptor), |place| &mut place.route, || find().ok_or(())).ok()
+}
+
+fn address<T>(descriptor: &'static T) -> usize {
+    std::ptr::from_ref(descriptor).addr()
+}
+
+/// What this thread has found for a descriptor, or what `find` finds.
+fn kept<T, X>(
+    bus: &Bus,
+    address: usize,
+    part: impl Fn(&mut Place) -> &mut Weak<T>,
+    find: impl FnOnce() -> Result<Arc<T>, X>,
+) -> Result<Arc<T>, X> {
     let epoch = bus.epoch();
     let known = ROUTES.with_borrow_mut(|kept| {
-        kept.place(bus, epoch, address).and_then(|place| place.route.upgrade())
+        kept.place(bus, epoch, address).and_then(|place| part(place).upgrade())
     });
-    if known.is_some() {
-        return known;
+    if let Some(known) = known {
+        return Ok(known);
     }
-    let route = find()?;
+    let found = find()?;
     if ROUTES.with_borrow_mut(|kept| kept.place(bus, epoch, address).is_none()) {
         renew(bus, epoch, address);
     }
     ROUTES.with_borrow_mut(|kept| {
         if let Some(place) = kept.place(bus, epoch, address) {
-            place.route = Arc::downgrade(&route);
+            *part(place) = Arc::downgrade(&found);
         }
     });
-    Some(route)
+    Ok(found)
 }
 
 /// The listeners of an event, if they can be run directly and this thread runs no handler. What is
@@ -147,7 +160,7 @@ pub(crate) fn direct<E: Send + Sync + 'static>(
     if crate::current::is_one() {
         return None;
     }
-    let address = std::ptr::from_ref(descriptor).addr();
+    let address = address(descriptor);
     let way = ROUTES.with_borrow_mut(|kept| {
         if kept.running.is_some() {
             return Err(Look::Around);
@@ -194,24 +207,7 @@ pub(crate) fn command<X>(
     descriptor: &'static CommandDescriptor,
     find: impl FnOnce() -> Result<Arc<Command>, X>,
 ) -> Result<Arc<Command>, X> {
-    let address = std::ptr::from_ref(descriptor).addr();
-    let epoch = bus.epoch();
-    let known = ROUTES.with_borrow_mut(|kept| {
-        kept.place(bus, epoch, address).and_then(|place| place.command.upgrade())
-    });
-    if let Some(known) = known {
-        return Ok(known);
-    }
-    let command = find()?;
-    if ROUTES.with_borrow_mut(|kept| kept.place(bus, epoch, address).is_none()) {
-        renew(bus, epoch, address);
-    }
-    ROUTES.with_borrow_mut(|kept| {
-        if let Some(place) = kept.place(bus, epoch, address) {
-            place.command = Arc::downgrade(&command);
-        }
-    });
-    Ok(command)
+    kept(bus, address(descriptor), |place| &mut place.command, find)
 }
 
 /// A command, if it can be called directly and this thread runs no handler. What is sent while it
@@ -220,7 +216,7 @@ pub(crate) fn direct_command<C: Spec>(bus: &Bus) -> Option<Rc<DirectOf<C>>> {
     if !C::DESCRIPTOR.handler.options.inline || crate::current::is_one() {
         return None;
     }
-    let address = std::ptr::from_ref(C::DESCRIPTOR).addr();
+    let address = address(C::DESCRIPTOR);
     let way = ROUTES.with_borrow_mut(|kept| {
         if kept.running.is_some() {
             return Err(Look::Around);
@@ -235,7 +231,7 @@ type DirectOf<C> = DirectCommand<<C as Spec>::Args, <C as Spec>::Ok, <C as Spec>
 
 /// Finds out whether the next call of a command can be direct.
 pub(crate) fn resolve_command<C: Spec>(bus: &Bus, command: &Command) {
-    let address = std::ptr::from_ref(C::DESCRIPTOR).addr();
+    let address = address(C::DESCRIPTOR);
     let epoch = bus.epoch();
     let unknown = ROUTES.with_borrow_mut(|kept| {
         let place = kept.place(bus, epoch, address)?;

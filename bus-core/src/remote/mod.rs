@@ -23,7 +23,6 @@ pub(crate) use self::arrival::Arrival;
 use self::cancel::Cancels;
 pub(crate) use self::consume::{Consumer, Source};
 pub(crate) use self::outbox::{Outbox, Sent};
-pub(crate) use self::send::Room;
 pub(crate) use self::topology::{Declares, bindings, plan, queue};
 use crate::clock::{Clock, later};
 use crate::error::{Error, ErrorKind, Result};

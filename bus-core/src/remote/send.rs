@@ -8,18 +8,9 @@ use crate::current;
 use crate::envelope::Envelope;
 use crate::error::{CodecError, Error, ErrorKind, Result};
 use crate::receipt::Receipt;
-use crate::service::HARD;
+use crate::service::Limit;
 use crate::trace::Origin;
 use crate::transport::{Confirm, Queue, Resolver};
-
-/// How many messages may be unconfirmed for another to be taken, in times of the mailbox's bound.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Room {
-    /// Once.
-    Bound,
-    /// So many times that something must be wrong.
-    Hard,
-}
 
 impl Remote {
     /// Publishes an event, or gives it back.
@@ -28,7 +19,7 @@ impl Remote {
         bus: &Bus,
         (exchange, key): (&str, &str),
         event: P,
-        room: Room,
+        limit: Limit,
         encode: impl FnOnce(&P) -> Result<Vec<u8>, CodecError>,
     ) -> Result<Receipt, (Error, P)> {
         // User code, so it runs before anything is held.
@@ -39,7 +30,7 @@ impl Remote {
                 return Err((Error::new(ErrorKind::Codec, text).with_source(error), event));
             }
         };
-        if let Err(error) = self.accept(bus, room) {
+        if let Err(error) = self.accept(bus, limit) {
             return Err((error, event));
         }
         bus.0.fired.fetch_add(1, Ordering::Relaxed);
@@ -51,7 +42,7 @@ impl Remote {
 
     /// Puts a task into the queue of its command.
     pub(crate) fn dispatch(&self, bus: &Bus, command: &str, body: Vec<u8>) -> Receipt {
-        if let Err(error) = self.accept(bus, Room::Hard) {
+        if let Err(error) = self.accept(bus, Limit::Hard) {
             return Receipt::refused(error);
         }
         let message = self.envelope(bus, "", command, body);
@@ -61,18 +52,13 @@ impl Remote {
     }
 
     /// Counts a message that is about to be sent, if the bus takes work and the broker keeps up.
-    fn accept(&self, bus: &Bus, room: Room) -> Result<()> {
-        let bound = bus.0.defaults.mailbox;
-        let most = match room {
-            Room::Bound => bound,
-            Room::Hard => bound.saturating_mul(HARD),
-        };
+    fn accept(&self, bus: &Bus, limit: Limit) -> Result<()> {
         let table = bus.table();
         if !table.accepts(|| current::is_inside(bus)) {
             return Err(Error::closed());
         }
         let open = self.outbox.open();
-        if open >= most {
+        if open >= limit.of(bus.0.defaults.mailbox) {
             let text = format!("{open} messages are not confirmed by the broker yet");
             return Err(Error::new(ErrorKind::Full, text));
         }

@@ -23,7 +23,26 @@ use crate::receipt::Ticket;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard};
 
 /// How many times the bound a mailbox may hold before firing fails.
-pub(crate) const HARD: usize = 64;
+const HARD: usize = 64;
+
+/// How much may wait for more to be taken, in a mailbox or for a broker's confirm.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Limit {
+    /// The mailbox's bound.
+    Bound,
+    /// So many times its bound that something must be wrong.
+    Hard,
+}
+
+impl Limit {
+    /// In messages.
+    pub(crate) fn of(self, bound: usize) -> usize {
+        match self {
+            Self::Bound => bound,
+            Self::Hard => bound.saturating_mul(HARD),
+        }
+    }
+}
 
 /// One enqueue.
 pub(crate) enum Entry {

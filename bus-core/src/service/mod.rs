@@ -20,7 +20,7 @@ use std::time::Instant;
 use event_listener::{Event, Listener as _};
 
 use self::backlog::Backlog;
-pub(crate) use self::mailbox::{Entry, HARD, Mailbox};
+pub(crate) use self::mailbox::{Entry, Limit, Mailbox};
 pub(crate) use self::progress::Progress;
 pub(crate) use self::turn::Turn;
 pub(crate) use self::worker::spawn;
@@ -127,6 +127,11 @@ impl Service {
 
     fn backlog(&self) -> MutexGuard<'_, Backlog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether its mailbox takes so many more.
+    pub(crate) fn has_room(&self, limit: Limit, more: usize) -> bool {
+        self.mailbox.depth().saturating_add(more) <= limit.of(self.mailbox.bound)
     }
 
     /// Takes everything that was accepted and has not started.
