@@ -41,6 +41,8 @@ pub const MOST_LOST: u32 = 5;
 /// **Nothing is lost**: a message is gone from its queue after it was settled, and not before. It may
 /// come twice.
 ///
+/// **No request is taken back**: dropping what waits for a [`Resolver`] changes nothing of it.
+///
 /// **One that kills its consumer** must not take its neighbours along: what comes again because it was
 /// lost is delivered one by one, apart from what comes for the first time.
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
@@ -49,6 +51,9 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 
     /// Makes exchanges, queues and bindings exist, also after each reconnect. Declarations add up, and
     /// declaring the same again changes nothing.
+    ///
+    /// **Order**: what is published once this is resolved finds them. **Disconnected**: it waits for the
+    /// connection. **Closing**: one that is under way is answered; afterwards `Closed`.
     ///
     /// # Errors
     ///
@@ -59,7 +64,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     ///
     /// **Order**: messages of one thread arrive in each queue in the order of the calls, unless the
     /// connection is lost on the way. **Disconnected**: it waits for the connection. **Cancellation**:
-    /// none; what was taken is published.
+    /// none; what was taken is published. **Closing**: what was taken is confirmed first; afterwards
+    /// `Closed`.
     ///
     /// # Errors
     ///
@@ -68,7 +74,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     fn publish(&self, message: Envelope, done: Resolver<Confirm>);
 
     /// Puts a message into one queue, by the queue's name; the queue is declared if it must be.
-    /// Otherwise as [`publish`](Self::publish).
+    /// Otherwise, in order, cancellation and closing too, as [`publish`](Self::publish), with which it
+    /// shares its order.
     ///
     /// # Errors
     ///
@@ -79,8 +86,9 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// broker has accepted the consumer. Consumers of one queue compete, also of several processes.
     ///
     /// **Order**: as in the queue, for what is delivered for the first time. It goes on after a
-    /// reconnect, and if the queue is deleted at the broker, it is declared again. **Closing**: the
-    /// consumer ends when its [`Subscription`] is dropped; what it has delivered can still be settled.
+    /// reconnect, and if the queue is deleted at the broker, it is declared again. **Cancellation**: the
+    /// consumer ends when its [`Subscription`] is dropped, also one that nobody waited for; what it has
+    /// delivered can still be settled. **Closing**: it ends, and what is with its sink is waited for.
     ///
     /// # Errors
     ///
@@ -91,6 +99,9 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// processes that serve one command compete. A call whose server dies is answered by
     /// [`CallError::Interrupted`], and never delivered again.
     ///
+    /// **Order**: that in which calls reach the broker. **Cancellation** and **closing**: as for
+    /// [`consume`](Self::consume).
+    ///
     /// # Errors
     ///
     /// As [`consume`](Self::consume).
@@ -99,7 +110,10 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Calls a command, and resolves with its answer. `timeout` is how long the answer is of any use;
     /// a call that has not reached a server by then never will.
     ///
-    /// **Cancellation**: none; whoever no longer waits drops what is resolved.
+    /// **Order**: calls of one thread reach the broker in the order of the calls; answers come in any.
+    /// **Cancellation**: none; whoever no longer waits drops what is resolved. **Closing**: one that waits
+    /// for its answer is answered by [`CallError::Interrupted`], one that was not sent by
+    /// [`CallError::Unsent`].
     ///
     /// # Errors
     ///
@@ -112,7 +126,10 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
         done: Resolver<Envelope, CallError>,
     );
 
-    /// The dead letters of a queue, oldest first.
+    /// The dead letters of a queue, oldest first. They stay where they are.
+    ///
+    /// **Order**: between this, [`replay`](Self::replay) and [`discard`](Self::discard) of one
+    /// connection, that of the calls. **Closing**: one that is under way is answered; afterwards `Closed`.
     ///
     /// # Errors
     ///
@@ -120,7 +137,9 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     fn dead_letters(&self, queue: &Queue, done: Resolver<Vec<Dead>>);
 
     /// Puts the dead letter of the message `id` back into its queue, as its first attempt; `false` if
-    /// there is none.
+    /// there is none. It is gone from the dead letters only once the broker has confirmed its copy.
+    ///
+    /// **Order** and **closing**: as for [`dead_letters`](Self::dead_letters).
     ///
     /// # Errors
     ///
@@ -129,24 +148,29 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 
     /// Drops the dead letter of the message `id`; `false` if there is none.
     ///
+    /// **Order** and **closing**: as for [`dead_letters`](Self::dead_letters).
+    ///
     /// # Errors
     ///
     /// As [`dead_letters`](Self::dead_letters).
     fn discard(&self, queue: &Queue, id: &str, done: Resolver<bool>);
 
-    /// What waits in a queue, and how many consume it.
+    /// What waits in a queue, and how many consume it: a look at something that moves, in no order with
+    /// anything else. **Closing**: one that is under way is answered; afterwards `Closed`.
     ///
     /// # Errors
     ///
     /// As [`dead_letters`](Self::dead_letters).
     fn depth(&self, queue: &Queue, done: Resolver<Depth>);
 
-    /// Whether it is connected, and if not, why and since when.
+    /// Whether it is connected, and if not, why and since when; answered at once, also after closing.
     fn status(&self) -> Status;
 
     /// Takes no more requests, waits until everything published is confirmed and everything settled
     /// is done, and disconnects; at `deadline` whatever is left. Requests that are left are answered;
-    /// what is left unsettled goes back to its queue. Closing again is harmless.
+    /// what is left unsettled goes back to its queue. Closing again is harmless, also meanwhile.
+    ///
+    /// **Order**: what was asked before is done before. **Cancellation**: none.
     ///
     /// # Errors
     ///
@@ -154,14 +178,31 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     fn close(&self, deadline: Instant, done: Resolver<()>);
 }
 
-/// What a transport can do beyond what every one must.
+/// What a transport can do beyond what every one must; the conformance suite asks for no more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Queues outlive every process, and the broker itself.
-    pub durable: bool,
     /// Programs that know nothing of this bus publish and consume as well.
     pub foreign: bool,
+    /// What is given back keeps its place in its queue.
+    pub gives_back_in_place: bool,
+}
+
+impl Capabilities {
+    /// Nothing more.
+    pub const NONE: Self = Self { foreign: false, gives_back_in_place: false };
+
+    /// Programs that know nothing of this bus publish and consume as well.
+    #[must_use]
+    pub const fn with_foreign(self) -> Self {
+        Self { foreign: true, ..self }
+    }
+
+    /// What is given back keeps its place in its queue.
+    #[must_use]
+    pub const fn with_giving_back_in_place(self) -> Self {
+        Self { gives_back_in_place: true, ..self }
+    }
 }
 
 /// That a broker has a message safe.

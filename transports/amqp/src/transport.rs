@@ -123,10 +123,8 @@ fn late(config: &AmqpConfig, timeout: Duration, health: &Health) -> Error {
 
 impl Transport for AmqpTransport {
     fn capabilities(&self) -> Capabilities {
-        let mut capabilities = Capabilities::default();
-        capabilities.durable = true;
-        capabilities.foreign = true;
-        capabilities
+        // What is given back goes to the end: in front, it would come as one that was lost.
+        Capabilities::NONE.with_foreign()
     }
 
     fn declare(&self, topology: Topology, done: Resolver<()>) {

@@ -53,7 +53,7 @@ fn connect(url: &str, options: &Options) -> Result<Arc<dyn Transport>> {
 
 impl Transport for Memory {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
+        Capabilities::NONE.with_giving_back_in_place()
     }
 
     fn declare(&self, topology: Topology, done: Resolver<()>) {

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use autobus_core::Clock;
 use autobus_core::transport::Options;
 
-use super::harness::{Foreign, Harness, PATIENCE};
+use super::harness::{Foreign, Harness, Need, PATIENCE};
 use super::link::Link;
 
 /// What a case works on: an empty broker.
 pub struct Bench {
     harness: Arc<dyn Harness>,
+    meets: &'static [Need],
     clock: Clock,
 }
 
@@ -21,9 +22,14 @@ const STEP: Duration = Duration::from_millis(10);
 
 impl Bench {
     /// On a broker.
-    pub fn new(harness: impl Harness) -> Self {
+    pub fn new<H: Harness>(harness: H) -> Self {
         let clock = harness.clock();
-        Self { harness: Arc::new(harness), clock }
+        Self { harness: Arc::new(harness), meets: H::meets(), clock }
+    }
+
+    /// Whether cases that need it are run.
+    pub fn meets(&self, need: Need) -> bool {
+        self.meets.contains(&need)
     }
 
     /// Where the broker is.

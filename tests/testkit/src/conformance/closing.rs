@@ -7,11 +7,12 @@ use autobus_core::{Error, ErrorKind};
 
 use super::link::answer;
 use super::parts::{message, queue, text};
-use super::{Bench, Case};
+use super::{Bench, Case, Need};
 use crate::cases;
 
 pub(super) const CASES: &[Case] = cases![
     a_connection_is_connected_until_it_is_closed,
+    what_is_skipped_is_what_the_transport_says_it_cannot_do,
     after_closing_every_request_answers_closed,
     closing_again_is_harmless,
     what_was_published_before_closing_is_there,
@@ -26,6 +27,14 @@ fn a_connection_is_connected_until_it_is_closed(bench: &Bench) {
     assert_eq!(link.status(), Status::Connected);
     link.close().expect("nothing is left");
     assert_eq!(link.status(), Status::Closed);
+}
+
+fn what_is_skipped_is_what_the_transport_says_it_cannot_do(bench: &Bench) {
+    let link = bench.connect();
+    let can = link.transport().capabilities();
+    assert_eq!(can.foreign, bench.meets(Need::Foreign), "foreign");
+    assert_eq!(can.gives_back_in_place, bench.meets(Need::GivesBackInPlace), "giving back");
+    link.close().expect("nothing is left");
 }
 
 fn after_closing_every_request_answers_closed(bench: &Bench) {
