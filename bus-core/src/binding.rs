@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::event::PayloadDescriptor;
 use crate::failure::{Failure, Reason};
 use crate::handler::{Access, Body, HandlerResult, Instance, LocalFuture, Options, Place, Plain};
+use crate::message::Message;
 use crate::service::Service;
 
 /// A handler on a bus.
@@ -30,6 +31,13 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
+    /// How many may run at once of those that handle such a message: a listener's and a task's is 1
+    /// unless it says more, a call that somebody waits for has no limit unless it says one.
+    pub(crate) fn limit(&self, message: &dyn Message) -> Option<usize> {
+        let default = message.call().is_none().then_some(1);
+        self.policy.concurrency.or(default)
+    }
+
     /// Counts a failed attempt.
     pub(crate) fn count_failure(&self, failure: &Failure) {
         Counts::add(&self.counts.failed);

@@ -283,7 +283,7 @@ impl Bus {
             return Err(Error::closed());
         }
         // The receipt of the first life is settled: nobody waits for this one.
-        delivery.message.head().outcomes.reopen();
+        delivery.message.head().reopen();
         Delivery { attempt: 1, ..delivery }.enqueue(self).map_err(|_| Error::closed())
     }
 

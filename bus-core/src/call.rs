@@ -124,6 +124,10 @@ where
         ("", &self.binding.name)
     }
 
+    fn handler(&self) -> Option<&Arc<Binding>> {
+        Some(&self.binding)
+    }
+
     fn payload(&self) -> Payload<'_> {
         Payload::Encoded(b"null")
     }
@@ -308,8 +312,8 @@ impl<A: Send + 'static> Message for Task<A> {
         ("", &self.binding.name)
     }
 
-    fn handlers(&self) -> Vec<Arc<Binding>> {
-        vec![self.binding.clone()]
+    fn handler(&self) -> Option<&Arc<Binding>> {
+        Some(&self.binding)
     }
 
     fn payload(&self) -> Payload<'_> {

@@ -56,10 +56,10 @@ impl GroupFrame {
 
     /// A group of listeners of a message begins, if it can be told by numbers alone.
     pub(crate) fn enter(&self, head: &Head) -> bool {
-        let can = head.chain().is_none() && !head.in_wake;
+        let can = head.chain().is_none() && !head.in_wake();
         if can {
             self.seq.set(head.seq);
-            self.correlation.set(head.correlation);
+            self.correlation.set(head.correlation());
         }
         can
     }
@@ -170,8 +170,8 @@ impl Current {
             home: Home::new(ctx.bus(), ctx.service_ref()),
             invocation: ctx.invocation(),
             attempt: ctx.attempt(),
-            correlation: head.correlation,
-            in_wake: head.in_wake,
+            correlation: head.correlation(),
+            in_wake: head.in_wake(),
             chain: head.chain().cloned(),
             holds_up: ctx.service_ref().state.is_some()
                 || ctx.binding().is_some_and(|binding| binding.code.is_async()),
@@ -187,8 +187,8 @@ impl Current {
             home: home.clone(),
             invocation: (head.seq, delivery.slot),
             attempt: delivery.attempt,
-            correlation: head.correlation,
-            in_wake: head.in_wake,
+            correlation: head.correlation(),
+            in_wake: head.in_wake(),
             chain: head.chain().cloned(),
             holds_up: home.service.state.is_some(),
             below: Vec::new(),
@@ -203,8 +203,8 @@ impl Current {
             home: home.clone(),
             invocation: (head.seq, GROUP),
             attempt: 1,
-            correlation: head.correlation,
-            in_wake: head.in_wake,
+            correlation: head.correlation(),
+            in_wake: head.in_wake(),
             chain: head.chain().cloned(),
             holds_up: false,
             below: Vec::new(),

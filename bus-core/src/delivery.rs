@@ -39,15 +39,13 @@ pub(crate) enum Before {
 }
 
 impl Delivery {
-    pub(crate) fn context(&self, bus: &Bus, inline: bool) -> Context {
-        Context::of_handler(bus.clone(), self.clone(), inline)
+    /// The first attempt of a handler that is alone with its message.
+    pub(crate) fn first(binding: Arc<Binding>, message: Arc<dyn Message>) -> Self {
+        Self { binding, message, slot: 0, attempt: 1 }
     }
 
-    /// How many of this kind may run at once: a listener's and a task's is 1 unless it says more, a
-    /// call that somebody waits for has no limit unless it says one.
-    pub(crate) fn limit(&self) -> Option<usize> {
-        let default = self.message.call().is_none().then_some(1);
-        self.binding.policy.concurrency.or(default)
+    pub(crate) fn context(&self, bus: &Bus, inline: bool) -> Context {
+        Context::of_handler(bus.clone(), self.clone(), inline)
     }
 
     /// Whether the caller gave up before this started; then it is not run.
@@ -85,9 +83,9 @@ impl Delivery {
     /// Puts a delivery that was accepted before into its mailbox; gives it back if that is closed.
     pub(crate) fn enqueue(self, bus: &Bus) -> Result<(), Self> {
         let service = self.binding.service.clone();
-        match service.accept(bus, Entry::One(self), 1) {
-            Err(Entry::One(delivery)) => Err(delivery),
-            Ok(_) | Err(Entry::Group { .. }) => Ok(()),
+        match service.accept(bus, Entry::one(self), 1) {
+            Err(Entry::One(delivery)) => Err(*delivery),
+            Ok(_) | Err(Entry::First(_)) => Ok(()),
         }
     }
 
@@ -126,7 +124,7 @@ impl Delivery {
         if let Some(caller) = self.message.call() {
             caller.fail(CallFault::Cancelled);
         }
-        self.message.head().outcomes.settle(self.slot, 0, Ok(()));
+        self.message.head().settle(self.slot, 0, Ok(()));
     }
 
     /// The same before the attempt that did not start.
@@ -142,7 +140,7 @@ impl Delivery {
             if let Some(arrival) = self.message.arrival() {
                 arrival.settle(Settlement::Ack);
             }
-            self.message.head().outcomes.settle(self.slot, self.attempt, Ok(()));
+            self.message.head().settle(self.slot, self.attempt, Ok(()));
             return;
         };
         self.binding.count_failure(&failure);
@@ -168,7 +166,7 @@ impl Delivery {
                     caller.fail(CallFault::Unavailable(failure.to_string()));
                 }
             }
-            self.message.head().outcomes.settle(self.slot, self.attempt, Err(failure));
+            self.message.head().settle(self.slot, self.attempt, Err(failure));
             return;
         }
         // What was lost on the way is no failure of the handler.
@@ -218,7 +216,7 @@ impl Delivery {
             bus.graves().bury(letter.clone(), self.clone());
         }
         self.announce(bus, &letter);
-        self.message.head().outcomes.settle(self.slot, self.attempt, Err(failure));
+        self.message.head().settle(self.slot, self.attempt, Err(failure));
     }
 
     /// Gives the delivery up because the process stops: a broker delivers it again, elsewhere; in
@@ -226,7 +224,7 @@ impl Delivery {
     pub(crate) fn abandon(self, bus: &Bus, why: Failure) {
         match self.message.arrival() {
             Some(arrival) if arrival.settle(Settlement::GiveBack) => {
-                self.message.head().outcomes.settle(self.slot, self.attempt, Ok(()));
+                self.message.head().settle(self.slot, self.attempt, Ok(()));
             }
             _ => self.die(bus, why),
         }
@@ -241,7 +239,7 @@ impl Delivery {
     /// Tells whoever listens that this is a dead letter now, unless it is one for having been told of
     /// another.
     fn announce(&self, bus: &Bus, letter: &DeadLetter) {
-        if self.message.head().in_wake {
+        if self.message.head().in_wake() {
             return;
         }
         bus.announce(|| {

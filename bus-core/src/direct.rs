@@ -14,7 +14,7 @@ use crate::binding::Binding;
 use crate::bus::{Bus, Shared};
 use crate::call::PlainCommand;
 use crate::current::{Current, Home};
-use crate::event::EventDescriptor;
+use crate::event::{Event, EventDescriptor};
 use crate::execute_error::ExecuteError;
 use crate::failure::{Failure, Reason};
 use crate::handler::HandlerResult;
@@ -47,7 +47,7 @@ pub(crate) trait Frame {
     fn current(&self) -> Option<Current>;
 }
 
-impl<E: Send + Sync + 'static> Direct<E> {
+impl<E: Event> Direct<E> {
     /// The listeners of an event; nothing if they cannot be called directly.
     pub(crate) fn new(
         bus: &Bus,
@@ -81,12 +81,7 @@ impl<E: Send + Sync + 'static> Direct<E> {
     }
 
     /// Calls the listeners, or gives the event back if something has changed meanwhile.
-    pub(crate) fn fire(
-        &self,
-        bus: &Bus,
-        descriptor: &'static EventDescriptor,
-        event: E,
-    ) -> Result<Receipt, E> {
+    pub(crate) fn fire(&self, bus: &Bus, event: E) -> Result<Receipt, E> {
         self.lane.enter();
         if bus.epoch() != self.epoch {
             routes::done();
@@ -111,7 +106,7 @@ impl<E: Send + Sync + 'static> Direct<E> {
         let inline = bus.count_inline();
         self.lane.leave(bus);
         let (at, seq) = (self.at.get(), self.seq.get());
-        Ok(bus.go_on(descriptor, event, &self.route, (at, failure), seq, inline))
+        Ok(bus.go_on(event, &self.route, (at, failure), seq, inline))
     }
 
     fn run(&self, event: &E) -> HandlerResult {

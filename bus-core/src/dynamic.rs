@@ -460,8 +460,8 @@ impl Message for EncodedCall {
         self.arrival.as_ref()
     }
 
-    fn handlers(&self) -> Vec<Arc<Binding>> {
-        if self.is_task { vec![self.binding.clone()] } else { Vec::new() }
+    fn handler(&self) -> Option<&Arc<Binding>> {
+        Some(&self.binding)
     }
 
     fn call(&self) -> Option<&dyn Caller> {

@@ -162,7 +162,7 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
         service.mailbox.close();
         if !drained {
             // Whoever waits for it is told, and what nobody waits for is kept.
-            service.take_waiting().into_iter().for_each(|entry| bus.refuse(entry));
+            service.take_waiting().into_iter().for_each(|entry| bus.refuse(service, entry));
         }
     }
     // Those that are not stuck need a moment to see that they are to stop.
@@ -298,7 +298,7 @@ fn join(bus: &Bus, services: &[Arc<Service>], deadline: Instant) -> Vec<String> 
     for service in services {
         if !service.wait_stopped(deadline) {
             for delivery in service.take_stuck() {
-                bus.refuse(Entry::One(delivery));
+                bus.refuse(service, Entry::one(delivery));
             }
             stuck.push(service.name.to_string());
             continue;

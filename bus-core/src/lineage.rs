@@ -41,7 +41,7 @@ pub(crate) struct Lineage<'a> {
 
 impl<'a> Lineage<'a> {
     pub(crate) fn of(bus: &'a Bus, head: &'a Head) -> Self {
-        Self { bus, correlation: head.correlation, chain: head.chain() }
+        Self { bus, correlation: head.correlation(), chain: head.chain() }
     }
 
     /// The envelope of message `seq`, if that is the one that came from elsewhere.

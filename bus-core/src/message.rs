@@ -4,8 +4,8 @@
 //! causes are numbers until somebody asks for them as text.
 
 use std::any::{Any, TypeId};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use event_listener::Event as Notify;
@@ -15,7 +15,7 @@ use crate::binding::{Binding, Counts};
 use crate::current::{self, Cause};
 use crate::envelope::Envelope;
 use crate::error::CodecError;
-use crate::event::{EventDescriptor, PayloadDescriptor};
+use crate::event::{Event, PayloadDescriptor};
 use crate::failure::Failure;
 use crate::handler::{HandlerResult, Plain};
 use crate::lineage::Chain;
@@ -40,7 +40,12 @@ pub(crate) trait Message: Any + Send + Sync {
     }
     /// The handlers that it went to, in the order of their slots.
     fn handlers(&self) -> Vec<Arc<Binding>> {
-        self.route().map(|route| route.bindings().cloned().collect()).unwrap_or_default()
+        let one = self.handler().into_iter().cloned();
+        one.chain(self.route().into_iter().flat_map(|route| route.bindings().cloned())).collect()
+    }
+    /// The one handler of a call or a task.
+    fn handler(&self) -> Option<&Arc<Binding>> {
+        None
     }
     /// Where it came from, if a transport brought it.
     fn arrival(&self) -> Option<&Arrival> {
@@ -108,43 +113,73 @@ pub(crate) enum Payload<'a> {
 
 /// What every message has.
 pub(crate) struct Head {
-    /// Unique in the bus, counted from 1.
+    /// Unique in the bus.
     pub(crate) seq: u64,
+    /// In the lower half how many deliveries are not settled, in the upper one a bit for each of the
+    /// first 32 listeners that is. Groups that are settled as a whole set none: they are of services
+    /// without state, which close no circle of waits.
+    open: AtomicU64,
+    /// Made for those that need it, so that a waiting message is small.
+    more: OnceBox<More>,
+}
+
+/// What few messages have.
+struct More {
     /// The attempt that sent this one; of message 0 for none.
     cause: Origin,
     /// The first message of the chain.
-    pub(crate) correlation: u64,
+    correlation: u64,
     /// It follows from a dead letter that was announced; its own death is not.
-    pub(crate) in_wake: bool,
+    in_wake: bool,
     /// It came from elsewhere, or follows from one that did.
     chain: Option<Arc<Chain>>,
     time: OnceLock<SystemTime>,
-    pub(crate) outcomes: Tracker,
+    /// The bits of the listeners after the first 32.
+    slots: Box<[AtomicU64]>,
+    failed: Mutex<Vec<(u32, u32, Failure)>>,
+    settled: Notify,
+}
+
+/// The listeners whose bits stand beside the count of what is open.
+const BITS: u32 = 32;
+
+impl More {
+    fn of(seq: u64) -> Self {
+        Self {
+            cause: Origin::NONE,
+            correlation: seq,
+            in_wake: false,
+            chain: None,
+            time: OnceLock::new(),
+            slots: Box::default(),
+            failed: Mutex::default(),
+            settled: Notify::new(),
+        }
+    }
 }
 
 impl Head {
     /// Of what is sent here and now.
     pub(crate) fn new(bus: &crate::bus::Bus, deliveries: usize) -> Self {
-        Self::fired(bus, deliveries, 0)
+        Self::numbered(bus, deliveries, bus.next_seq())
     }
 
-    /// Of an event whose number is known already, unless that is 0.
-    pub(crate) fn fired(bus: &crate::bus::Bus, deliveries: usize, seq: u64) -> Self {
-        let seq = if seq == 0 { bus.next_seq() } else { seq };
-        let Cause { origin, correlation, in_wake, chain } = current::cause(bus).unwrap_or(Cause {
-            origin: Origin::NONE,
-            correlation: seq,
-            in_wake: false,
-            chain: None,
-        });
+    /// Of what is sent here and now, and has its number already.
+    pub(crate) fn numbered(bus: &crate::bus::Bus, deliveries: usize, seq: u64) -> Self {
+        let mut more = None;
+        if let Some(Cause { origin, correlation, in_wake, chain }) = current::cause(bus) {
+            more = Some(More { cause: origin, correlation, in_wake, chain, ..More::of(seq) });
+        }
+        let bits = usize::try_from(BITS).unwrap_or(usize::MAX);
+        if deliveries > bits {
+            let slots = || AtomicU64::new(0);
+            let slots = std::iter::repeat_with(slots).take((deliveries - bits).div_ceil(64));
+            more.get_or_insert_with(|| More::of(seq)).slots = slots.collect();
+        }
         Self {
             seq,
-            cause: origin,
-            correlation,
-            in_wake,
-            chain,
-            time: OnceLock::new(),
-            outcomes: Tracker::new(deliveries),
+            open: AtomicU64::new(low(deliveries)),
+            more: more.map(Box::new).map_or_else(OnceBox::new, OnceBox::with_value),
         }
     }
 
@@ -152,64 +187,60 @@ impl Head {
     pub(crate) fn arrived(bus: &crate::bus::Bus, envelope: Arc<Envelope>) -> Self {
         let seq = bus.next_seq();
         let time = envelope.time.map_or_else(OnceLock::new, OnceLock::from);
-        Self {
-            seq,
-            cause: Origin::NONE,
-            correlation: seq,
-            in_wake: false,
-            chain: Some(Arc::new(Chain::new(bus, seq, envelope))),
-            time,
-            outcomes: Tracker::new(1),
-        }
+        let chain = Some(Arc::new(Chain::new(bus, seq, envelope)));
+        let more = Box::new(More { chain, time, ..More::of(seq) });
+        Self { seq, open: AtomicU64::new(1), more: OnceBox::with_value(more) }
+    }
+
+    fn more(&self) -> &More {
+        self.more.get_or_init(|| Box::new(More::of(self.seq)))
+    }
+
+    /// The first message of the chain.
+    pub(crate) fn correlation(&self) -> u64 {
+        self.more.get().map_or(self.seq, |more| more.correlation)
+    }
+
+    /// Whether it follows from a dead letter that was announced.
+    pub(crate) fn in_wake(&self) -> bool {
+        self.more.get().is_some_and(|more| more.in_wake)
     }
 
     /// What it shares with the message that came from elsewhere, if it is or follows from one.
     pub(crate) fn chain(&self) -> Option<&Arc<Chain>> {
-        self.chain.as_ref()
+        self.more.get().and_then(|more| more.chain.as_ref())
     }
 
     /// The attempt that sent it; none if no handler did.
     pub(crate) fn cause(&self) -> Option<Origin> {
-        Some(self.cause).filter(|cause| cause.seq != 0)
+        self.more.get().map(|more| more.cause).filter(|cause| cause.seq != 0)
     }
 
     /// When it was sent, or first asked for, if nothing at its sending wanted to know.
     pub(crate) fn time(&self, now: impl FnOnce() -> SystemTime) -> SystemTime {
-        *self.time.get_or_init(now)
-    }
-}
-
-/// Counts the deliveries of a message that are not settled yet and keeps the failed ones.
-pub(crate) struct Tracker {
-    open: AtomicUsize,
-    /// Which of the first 64 slots are settled, but for groups that are settled as a whole: those
-    /// are of services without state, which close no circle of waits.
-    slots: AtomicU64,
-    /// Made when something fails.
-    failed: OnceBox<Mutex<Vec<(u32, u32, Failure)>>>,
-    settled: Notify,
-}
-
-impl Tracker {
-    fn new(deliveries: usize) -> Self {
-        Self {
-            open: AtomicUsize::new(deliveries),
-            slots: AtomicU64::new(0),
-            failed: OnceBox::new(),
-            settled: Notify::new(),
-        }
+        *self.more().time.get_or_init(now)
     }
 
     /// Settles the delivery of the listener at `slot` of the route, after so many attempts.
     pub(crate) fn settle(&self, slot: u32, attempts: u32, result: Result<(), Failure>) {
         if let Err(failure) = result {
-            let failed = self.failed.get_or_init(Box::default);
-            let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.push((slot, attempts, failure));
+            self.failures().push((slot, attempts, failure));
         }
-        self.slots.fetch_or(bit(slot), Ordering::AcqRel);
-        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.settled.notify(usize::MAX);
+        if let Some((word, bit)) = self.more.get().and_then(|more| more.word(slot)) {
+            word.fetch_or(bit, Ordering::AcqRel);
+        }
+        let mut open = self.open.load(Ordering::Relaxed);
+        // Another attempt after a replay settles the same slot again.
+        while let Err(now) = self.open.compare_exchange_weak(
+            open,
+            (open | bit(slot)) - 1,
+            Ordering::SeqCst,
+            Ordering::Relaxed,
+        ) {
+            open = now;
+        }
+        if low_half(open) == 1 {
+            self.wake();
         }
     }
 
@@ -217,10 +248,19 @@ impl Tracker {
     pub(crate) fn settle_all(message: &Arc<dyn Message>, deliveries: usize) {
         // Who has the only handle makes no further one meanwhile.
         if deliveries > 0 && Arc::strong_count(message) > 1 {
-            let outcomes = &message.head().outcomes;
-            if outcomes.open.fetch_sub(deliveries, Ordering::AcqRel) == deliveries {
-                outcomes.settled.notify(usize::MAX);
+            let (head, deliveries) = (message.head(), low(deliveries));
+            if low_half(head.open.fetch_sub(deliveries, Ordering::SeqCst)) == deliveries {
+                head.wake();
             }
+        }
+    }
+
+    /// Wakes who waits until everything is settled.
+    fn wake(&self) {
+        // Whoever makes what it is told by looks afterwards whether it is settled.
+        fence(Ordering::SeqCst);
+        if let Some(more) = self.more.get() {
+            more.settled.notify(usize::MAX);
         }
     }
 
@@ -231,33 +271,60 @@ impl Tracker {
 
     /// Whether the delivery of the listener at `slot` is known to be settled.
     pub(crate) fn is_settled_at(&self, slot: u32) -> bool {
-        self.slots.load(Ordering::Acquire) & bit(slot) != 0
+        let further = self.more.get().and_then(|more| more.word(slot));
+        let further = further.is_some_and(|(word, bit)| word.load(Ordering::Acquire) & bit != 0);
+        further || self.open.load(Ordering::Acquire) & bit(slot) != 0
     }
 
     pub(crate) fn is_settled(&self) -> bool {
-        self.open.load(Ordering::Acquire) == 0
+        low_half(self.open.load(Ordering::SeqCst)) == 0
     }
 
+    /// Told once everything is settled; whoever asks looks then whether it is already.
     pub(crate) fn listen(&self) -> event_listener::EventListener {
-        self.settled.listen()
+        let listener = self.more().settled.listen();
+        fence(Ordering::SeqCst);
+        listener
     }
 
+    fn failures(&self) -> MutexGuard<'_, Vec<(u32, u32, Failure)>> {
+        self.more().failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The listeners that failed, by their slots, with the number of attempts.
     pub(crate) fn failed(&self) -> Vec<(u32, u32, Failure)> {
-        let failed = self.failed.get();
-        let failed = failed.map(|failed| failed.lock().unwrap_or_else(PoisonError::into_inner));
-        failed.map(|failed| failed.clone()).unwrap_or_default()
+        self.more.get().map(|_| self.failures().clone()).unwrap_or_default()
     }
 }
 
+impl More {
+    /// Where the bit of a listener after the first 32 is.
+    fn word(&self, slot: u32) -> Option<(&AtomicU64, u64)> {
+        let at = slot.checked_sub(BITS)?;
+        let word = self.slots.get(usize::try_from(at / 64).ok()?)?;
+        Some((word, 1 << (at % 64)))
+    }
+}
+
+/// The bit of one of the first 32 listeners; of any other none.
 fn bit(slot: u32) -> u64 {
-    1_u64.checked_shl(slot).unwrap_or(0)
+    if slot < BITS { 1 << (BITS + slot) } else { 0 }
+}
+
+/// So many as they stand in the lower half.
+fn low(deliveries: usize) -> u64 {
+    u32::try_from(deliveries).unwrap_or(u32::MAX).into()
+}
+
+/// How many are open.
+fn low_half(open: u64) -> u64 {
+    open & u64::from(u32::MAX)
 }
 
 /// A fired event.
 pub(crate) struct Firing<T> {
     head: Head,
     route: Arc<Route>,
-    descriptor: &'static EventDescriptor,
     payload: Stored<T>,
 }
 
@@ -267,19 +334,14 @@ enum Stored<T> {
     Shared(Arc<T>),
 }
 
-impl<T: Send + Sync + 'static> Firing<T> {
-    pub(crate) fn new(
-        head: Head,
-        route: Arc<Route>,
-        descriptor: &'static EventDescriptor,
-        payload: T,
-    ) -> Self {
+impl<T> Firing<T> {
+    pub(crate) fn new(head: Head, route: Arc<Route>, payload: T) -> Self {
         let payload = if route.wants_shared {
             Stored::Shared(Arc::new(payload))
         } else {
             Stored::Inline(payload)
         };
-        Self { head, route, descriptor, payload }
+        Self { head, route, payload }
     }
 }
 
@@ -292,13 +354,13 @@ impl<T> Firing<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Message for Firing<T> {
+impl<T: Event> Message for Firing<T> {
     fn head(&self) -> &Head {
         &self.head
     }
 
     fn subject(&self) -> (&str, &str) {
-        (self.descriptor.exchange, self.descriptor.key)
+        self.route.subject()
     }
 
     fn payload(&self) -> Payload<'_> {
@@ -306,7 +368,7 @@ impl<T: Send + Sync + 'static> Message for Firing<T> {
     }
 
     fn encode(&self) -> Result<Vec<u8>, CodecError> {
-        encode_as(&self.descriptor.payload, self.get())
+        encode_as(&T::EVENT.descriptor().payload, self.get())
     }
 
     fn route(&self) -> Option<&Arc<Route>> {

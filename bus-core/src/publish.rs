@@ -21,7 +21,7 @@ use crate::message::{Encoded, Firing, Head, Message, encode_as};
 use crate::name;
 use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket, Unread};
-use crate::router::{Route, Target};
+use crate::router::{Group, Route, Target};
 use crate::routes;
 use crate::service::{Entry, Limit, Service};
 use crate::table::{ByName, Command, Table};
@@ -77,7 +77,7 @@ impl Drop for Inline {
 #[derive(Default)]
 struct Sent {
     over: Vec<Ticket>,
-    refused: Vec<Entry>,
+    refused: Vec<(Arc<Service>, Entry)>,
 }
 
 impl Sent {
@@ -89,8 +89,8 @@ impl Sent {
 
     /// One that a mailbox did not take.
     #[cold]
-    fn refused(entry: Entry) -> Self {
-        Self { over: Vec::new(), refused: vec![entry] }
+    fn refused(service: Arc<Service>, entry: Entry) -> Self {
+        Self { over: Vec::new(), refused: vec![(service, entry)] }
     }
 
     fn push(&mut self, bus: &Bus, service: &Arc<Service>, entry: Entry, deliveries: usize) {
@@ -99,7 +99,7 @@ impl Sent {
             Ok(Some(number)) => {
                 self.over.push(Ticket { service: service.clone(), number, listener: None });
             }
-            Err(entry) => self.refused.push(entry),
+            Err(entry) => self.refused.push((service.clone(), entry)),
         }
     }
 
@@ -111,8 +111,8 @@ impl Sent {
                 tracing::warn!(service, bound, "{advice}");
             }
         }
-        for entry in self.refused {
-            bus.refuse(entry);
+        for (service, entry) in self.refused {
+            bus.refuse(&service, entry);
         }
         self.over
     }
@@ -129,7 +129,7 @@ impl Bus {
         let descriptor = topic.descriptor();
         let event = match routes::direct::<E>(self, descriptor) {
             None => event,
-            Some(direct) => match direct.fire(self, descriptor, event) {
+            Some(direct) => match direct.fire(self, event) {
                 Ok(receipt) => return receipt,
                 Err(event) => event,
             },
@@ -141,7 +141,7 @@ impl Bus {
     }
 
     /// The receipt of an event that was refused: it is read, or the event is kept.
-    fn refused<E: Send + Sync + 'static>(
+    fn refused<E: Event>(
         &self,
         descriptor: &'static EventDescriptor,
         error: Error,
@@ -151,7 +151,7 @@ impl Bus {
         let keep = move |error: Error| {
             if let Ok(event) = error.into_event::<E>() {
                 bus.keep_unsent(descriptor.exchange, descriptor.key, |head, route| {
-                    Arc::new(Firing::new(head, route, descriptor, event))
+                    Arc::new(Firing::new(head, route, event))
                 });
             }
         };
@@ -300,7 +300,7 @@ impl Bus {
         }
     }
 
-    fn publish<E: Send + Sync + 'static>(
+    fn publish<E: Event>(
         &self,
         descriptor: &'static EventDescriptor,
         event: E,
@@ -316,7 +316,7 @@ impl Bus {
             routes::of(self, descriptor, || table.remembered(exchange, key).cloned())
         };
         self.send(exchange, key, find, event, limit, |head, route, event| {
-            Arc::new(Firing::new(head, route, descriptor, event))
+            Arc::new(Firing::new(head, route, event))
         })
     }
 
@@ -358,11 +358,10 @@ impl Bus {
             let message = message(head, route, payload);
             let group = message.route().and_then(|route| route.groups.first());
             let sent = group.map(|group| {
-                let entry = group.entry(message.clone(), 0);
-                match group.service.accept(self, entry, deliveries) {
+                match group.service.accept(self, Entry::First(message.clone()), deliveries) {
                     Ok(None) => Sent::default(),
                     Ok(Some(number)) => Sent::over(group.service.clone(), number),
-                    Err(entry) => Sent::refused(entry),
+                    Err(entry) => Sent::refused(group.service.clone(), entry),
                 }
             });
             drop(table);
@@ -376,13 +375,8 @@ impl Bus {
             testing.capture(&message);
         }
         let mut sent = Sent::default();
-        for (index, group) in (0..).zip(&route.groups) {
-            sent.push(
-                self,
-                &group.service,
-                group.entry(message.clone(), index),
-                group.targets.len(),
-            );
+        for Group { service, targets, .. } in &route.groups {
+            sent.push(self, service, Entry::First(message.clone()), targets.len());
         }
         let _inline = (!route.inline.is_empty()).then(|| Inline::new(self));
         // What follows may run code of the user, which may fire and register in its turn.
@@ -405,21 +399,12 @@ impl Bus {
     }
 
     /// Settles what a closed mailbox gave back.
-    pub(crate) fn refuse(&self, entry: Entry) {
-        let why = || Failure::internal("the service has stopped");
-        match entry {
-            Entry::One(delivery) => match delivery.message.call() {
+    pub(crate) fn refuse(&self, service: &Service, entry: Entry) {
+        for delivery in entry.deliveries(service) {
+            let why = || Failure::internal("the service has stopped");
+            match delivery.message.call() {
                 Some(caller) => caller.fail(crate::message::CallFault::Closed),
                 None => delivery.unstarted().abandon(self, why()),
-            },
-            Entry::Group { message, group, .. } => {
-                let Some(route) = message.route().cloned() else {
-                    return;
-                };
-                for Target { binding, slot } in route.targets(group).iter().cloned() {
-                    let message = message.clone();
-                    Delivery { binding, message, slot, attempt: 0 }.die(self, why());
-                }
             }
         }
     }
@@ -431,9 +416,8 @@ impl Bus {
 
     /// Goes on with an event of which the listener at a place has failed: those before it are done.
     #[cold]
-    pub(crate) fn go_on<E: Send + Sync + 'static>(
+    pub(crate) fn go_on<E: Event>(
         &self,
-        descriptor: &'static EventDescriptor,
         event: E,
         route: &Arc<Route>,
         (at, failure): (usize, Failure),
@@ -441,8 +425,9 @@ impl Bus {
         _inline: Inline,
     ) -> Receipt {
         self.0.fired.fetch_add(1, Ordering::Relaxed);
-        let head = Head::fired(self, route.len(), seq);
-        let firing = Firing::new(head, route.clone(), descriptor, event);
+        let seq = if seq == 0 { self.next_seq() } else { seq };
+        let head = Head::numbered(self, route.len(), seq);
+        let firing = Firing::new(head, route.clone(), event);
         let message: Arc<dyn Message> = Arc::new(firing);
         let mut sent = Sent::default();
         let mut failure = Some(failure);
@@ -468,7 +453,7 @@ impl Bus {
             }
         } else {
             let service = delivery.binding.service.clone();
-            sent.push(self, &service, Entry::One(delivery), 1);
+            sent.push(self, &service, Entry::one(delivery), 1);
         }
     }
 
@@ -542,29 +527,28 @@ impl Bus {
 
     /// Brings a call to the service of its command.
     pub(crate) fn start(&self, command: &Arc<Command>, call: Arc<dyn Message>) {
-        let binding = command.binding.clone();
+        let binding = &command.binding;
         self.stamp(call.head(), binding.wants_context);
-        let delivery = Delivery { binding, message: call, slot: 0, attempt: 1 };
         let table = self.table();
         if !table.accepts(|| current::is_inside(self)) {
             drop(table);
-            if let Some(caller) = delivery.message.call() {
+            if let Some(caller) = call.call() {
                 caller.fail(crate::message::CallFault::Closed);
             }
             return;
         }
-        if delivery.binding.inline && current::may_inline() {
+        if binding.inline && current::may_inline() {
             let _inline = Inline::new(self);
             drop(table);
+            let delivery = Delivery::first(binding.clone(), call);
             let home = Home::new(self, &delivery.binding.service);
             if let Some(result) = delivery.attempt(&home, &Instance::NONE, current::Inline::Yes) {
                 delivery.conclude(self, result);
             }
             return;
         }
-        let service = delivery.binding.service.clone();
         let mut sent = Sent::default();
-        sent.push(self, &service, Entry::One(delivery), 1);
+        sent.push(self, &binding.service, Entry::First(call), 1);
         drop(table);
         sent.settle(self);
     }
@@ -609,23 +593,21 @@ impl Bus {
             Ok(task) => task,
             Err(error) => return Receipt::refused(unkept(&command.name, error)),
         };
-        let service = command.binding.service.clone();
-        let binding = command.binding.clone();
-        self.stamp(task.head(), binding.wants_context);
-        let delivery = Delivery { binding, message: task.clone(), slot: 0, attempt: 1 };
+        let service = &command.binding.service;
+        self.stamp(task.head(), command.binding.wants_context);
         let table = self.table();
         if !table.accepts(|| current::is_inside(self)) {
             return Receipt::refused(Error::closed());
         }
         if !service.has_room(Limit::Hard, 1) {
             let text = format!("the mailbox of service `{}` is full", service.name);
-            let unsent = Delivery { attempt: 0, ..delivery };
+            let unsent = Delivery::first(command.binding.clone(), task).unstarted();
             let bus = self.clone();
             let unread = Unread::new(move |_| unsent.die(&bus, Failure::full()));
             return Receipt::refused_unless_read(Error::new(ErrorKind::Full, text), Some(unread));
         }
         let mut sent = Sent::default();
-        sent.push(self, &service, Entry::One(delivery), 1);
+        sent.push(self, service, Entry::First(task.clone()), 1);
         drop(table);
         Receipt::enqueued(self, task, sent.settle(self))
     }

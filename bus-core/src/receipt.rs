@@ -403,10 +403,10 @@ impl Handled {
             State::Heard(by) => return Poll::Ready(Ok(Outcomes::heard(by))),
             State::Enqueued(message, _) => &*message,
         };
-        let outcomes = &message.head().outcomes;
-        while !outcomes.is_settled() {
+        let head = message.head();
+        while !head.is_settled() {
             match &mut self.listener {
-                None => self.listener = Some(outcomes.listen()),
+                None => self.listener = Some(head.listen()),
                 Some(listener) => {
                     if Pin::new(listener).poll(cx).is_pending() {
                         return Poll::Pending;
@@ -478,7 +478,7 @@ impl Outcomes {
         let outcome =
             |binding: Arc<Binding>| Outcome { listener: binding.name.clone(), failure: None };
         let mut outcomes: Vec<Outcome> = message.handlers().into_iter().map(outcome).collect();
-        for (slot, attempts, failure) in message.head().outcomes.failed() {
+        for (slot, attempts, failure) in message.head().failed() {
             if let Some(outcome) = outcomes.get_mut(slot as usize) {
                 outcome.failure = Some((attempts, failure));
             }

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::message::Message;
-use crate::service::{Entry, Service};
+use crate::service::Service;
 
 /// The listeners of one exchange and key, grouped by what happens to them.
 #[derive(Default)]
 pub(crate) struct Route {
+    /// The exchange and the routing key.
+    subject: Option<(Arc<str>, Arc<str>)>,
     /// Run on the thread that fires.
     pub(crate) inline: Vec<Target>,
     /// One enqueue each.
@@ -38,14 +40,6 @@ pub(crate) struct Group {
 pub(crate) struct Target {
     pub(crate) binding: Arc<Binding>,
     pub(crate) slot: u32,
-}
-
-impl Group {
-    /// A message for all of them.
-    pub(crate) fn entry(&self, message: Arc<dyn Message>, group: u32) -> Entry {
-        let plain = if self.is_plain { u32::try_from(self.targets.len()).unwrap_or(0) } else { 0 };
-        Entry::Group { message, group, plain }
-    }
 }
 
 impl Target {
@@ -81,10 +75,19 @@ impl Route {
         route
     }
 
-    /// The listeners of the group of this number.
-    pub(crate) fn targets(&self, group: u32) -> &[Target] {
-        let group = usize::try_from(group).ok().and_then(|group| self.groups.get(group));
-        group.map_or(&[], |group| &group.targets)
+    /// The same, of this exchange and key.
+    pub(crate) fn of(self, exchange: Arc<str>, key: Arc<str>) -> Self {
+        Self { subject: Some((exchange, key)), ..self }
+    }
+
+    /// The exchange and the routing key.
+    pub(crate) fn subject(&self) -> (&str, &str) {
+        self.subject.as_ref().map_or(("", ""), |(exchange, key)| (exchange, key))
+    }
+
+    /// The listeners of a service.
+    pub(crate) fn group(&self, service: &Service) -> Option<&Group> {
+        self.groups.iter().find(|group| std::ptr::eq(&raw const *group.service, service))
     }
 
     /// How many listeners there are.

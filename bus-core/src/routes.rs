@@ -13,7 +13,7 @@ use crate::call::Spec;
 use crate::command::CommandDescriptor;
 use crate::current::Current;
 use crate::direct::{Direct, DirectCommand, Frame};
-use crate::event::EventDescriptor;
+use crate::event::{Event, EventDescriptor};
 use crate::lane::Lane;
 use crate::router::Route;
 use crate::table::Command;
@@ -153,7 +153,7 @@ fn kept<T, X>(
 
 /// The listeners of an event, if they can be run directly and this thread runs no handler. What is
 /// sent while they run is theirs, from here on until [`done`].
-pub(crate) fn direct<E: Send + Sync + 'static>(
+pub(crate) fn direct<E: Event>(
     bus: &Bus,
     descriptor: &'static EventDescriptor,
 ) -> Option<Rc<Direct<E>>> {
@@ -180,7 +180,7 @@ pub(crate) fn direct<E: Send + Sync + 'static>(
 
 /// Finds out whether an event can be run directly.
 #[cold]
-fn resolve<E: Send + Sync + 'static>(
+fn resolve<E: Event>(
     bus: &Bus,
     descriptor: &'static EventDescriptor,
     address: usize,

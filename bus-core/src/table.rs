@@ -99,9 +99,10 @@ impl Table {
         if self.remembered >= REMEMBERED {
             self.forget();
         }
-        let route = Arc::new(self.router.route(exchange, key));
-        let keys = self.routes.entry(exchange.into()).or_default();
-        if keys.insert(key.into(), route).is_none() {
+        let route = self.router.route(exchange, key);
+        let (exchange, key): (Arc<str>, Arc<str>) = (exchange.into(), key.into());
+        let route = Arc::new(route.of(exchange.clone(), key.clone()));
+        if self.routes.entry(exchange).or_default().insert(key, route).is_none() {
             self.remembered += 1;
         }
     }

@@ -30,7 +30,7 @@ impl Target {
     /// Whether the handler is done, although who waits for it may not have seen it yet.
     fn is_settled(&self) -> bool {
         let sent = self.invocation.zip(self.message.as_ref());
-        sent.is_some_and(|((_, slot), message)| message.head().outcomes.is_settled_at(slot))
+        sent.is_some_and(|((_, slot), message)| message.head().is_settled_at(slot))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::{Entry, Progress};
+use super::{Entry, Service};
 use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::handler::Access;
@@ -18,7 +18,7 @@ pub(super) struct Backlog {
     /// For whoever consumes the mailbox. Groups are among them where they run as a whole.
     queue: VecDeque<Entry>,
     /// The group that runs, if it has more than one listener.
-    running: Option<(Arc<dyn Message>, u32)>,
+    running: Option<Arc<dyn Message>>,
     /// For the service's own thread: asynchronous deliveries that come before those.
     own: VecDeque<Delivery>,
     /// The asynchronous handlers that are limited in how many run at once, by their address.
@@ -32,6 +32,13 @@ struct Lane {
     waiting: VecDeque<Delivery>,
 }
 
+/// What starts next.
+pub(super) enum Next {
+    /// Plain listeners of one event, as a whole.
+    Group(Arc<dyn Message>),
+    One(Delivery),
+}
+
 /// What of a service's state is in use.
 pub(super) struct Holders<'a> {
     pub(super) access: &'a [(Invocation, Access)],
@@ -43,9 +50,15 @@ pub(super) struct Holders<'a> {
 
 impl Backlog {
     /// Takes what is new; `whole` tells whether groups run as a whole.
-    pub(super) fn extend(&mut self, entries: VecDeque<Entry>, whole: bool) {
+    pub(super) fn extend(&mut self, entries: VecDeque<Entry>, service: &Service, whole: bool) {
         if !whole {
-            self.queue.extend(entries.into_iter().flat_map(Entry::deliveries).map(Entry::One));
+            for entry in entries {
+                if entry.single().is_some() {
+                    self.queue.push_back(entry);
+                } else {
+                    self.queue.extend(entry.deliveries(service).into_iter().map(Entry::one));
+                }
+            }
         } else if self.queue.is_empty() {
             self.queue = entries;
         } else {
@@ -68,19 +81,16 @@ impl Backlog {
     }
 
     /// Takes the first in line, whatever it is, for a substitute.
-    pub(super) fn next_of_any(&mut self) -> Option<Delivery> {
-        match self.queue.pop_front()? {
-            Entry::One(delivery) => Some(delivery),
-            group @ Entry::Group { .. } => self.split(group),
-        }
-    }
-
-    /// Takes the first of a group; the others are next in line.
-    fn split(&mut self, group: Entry) -> Option<Delivery> {
-        let mut deliveries = group.deliveries();
+    pub(super) fn next_of_any(&mut self, service: &Service) -> Option<Delivery> {
+        let first = match self.queue.pop_front()?.into_single() {
+            Ok(delivery) => return Some(delivery),
+            Err(event) => event,
+        };
+        // The others are next in line.
+        let mut deliveries = first.deliveries(service);
         while deliveries.len() > 1 {
             if let Some(last) = deliveries.pop() {
-                self.queue.push_front(Entry::One(last));
+                self.queue.push_front(Entry::one(last));
             }
         }
         deliveries.pop()
@@ -88,29 +98,33 @@ impl Backlog {
 
     /// Takes the first in line for a service without state: a group that runs as a whole, or one
     /// delivery.
-    pub(super) fn next_entry(&mut self, progress: &Progress) -> Option<Entry> {
+    pub(super) fn next_entry(&mut self, service: &Service) -> Option<Next> {
         let front = self.queue.front().filter(|_| self.own.is_empty());
-        if let Some(Entry::Group { message, group, plain }) = front
-            && let Some(listeners) = usize::try_from(*plain).ok().filter(|plain| *plain > 0)
+        if let Some(Entry::First(message)) = front
+            && let Some(group) = message.route().and_then(|route| route.group(service))
+            && group.is_plain
         {
-            progress.begin(listeners);
-            if listeners > 1 {
-                self.running = Some((message.clone(), *group));
+            service.progress().begin(group.targets.len());
+            if group.targets.len() > 1 {
+                self.running = Some(message.clone());
             }
-            return self.queue.pop_front();
+            return match self.queue.pop_front()? {
+                Entry::First(message) => Some(Next::Group(message)),
+                Entry::One(delivery) => Some(Next::One(*delivery)),
+            };
         }
-        self.next().map(Entry::One)
+        self.next(service).map(Next::One)
     }
 
     /// The group that runs is over, or who calls this sees to the rest of it.
-    pub(super) fn take_running(&mut self) -> Option<(Arc<dyn Message>, u32)> {
+    pub(super) fn take_running(&mut self) -> Option<Arc<dyn Message>> {
         self.running.take()
     }
 
     /// Takes the first that is for the service's own thread alone.
     pub(super) fn next_own(&mut self) -> Option<Delivery> {
         while let Some(delivery) = self.own.pop_front() {
-            if self.has_lane(&delivery) {
+            if self.has_lane(&delivery.binding, &*delivery.message) {
                 return Some(delivery);
             }
             self.lane(&delivery.binding).waiting.push_back(delivery);
@@ -119,12 +133,12 @@ impl Backlog {
     }
 
     /// Takes the first in line; those of a full lane move there.
-    pub(super) fn next(&mut self) -> Option<Delivery> {
+    pub(super) fn next(&mut self, service: &Service) -> Option<Delivery> {
         while let Some(delivery) = self.own.pop_back() {
-            self.queue.push_front(Entry::One(delivery));
+            self.queue.push_front(Entry::one(delivery));
         }
-        while let Some(delivery) = self.next_of_any() {
-            if self.has_lane(&delivery) {
+        while let Some(delivery) = self.next_of_any(service) {
+            if self.has_lane(&delivery.binding, &*delivery.message) {
                 return Some(delivery);
             }
             self.lane(&delivery.binding).waiting.push_back(delivery);
@@ -133,36 +147,37 @@ impl Backlog {
     }
 
     /// As [`next`](Self::next), of a service with state: nobody shares it with `&mut self`.
-    pub(super) fn next_with(&mut self, holders: &Holders<'_>) -> Option<Delivery> {
-        let wanted = |delivery: &Delivery| {
-            let correlation = delivery.message.head().correlation;
+    pub(super) fn next_with(
+        &mut self,
+        service: &Service,
+        holders: &Holders<'_>,
+    ) -> Option<Delivery> {
+        let wanted = |binding: &Binding, message: &dyn Message| {
+            let correlation = message.head().correlation();
             holders.chain.is_none_or(|chain| chain == correlation)
-                && may_start(delivery.binding.access, holders.access)
+                && may_start(binding.access, holders.access)
         };
-        let first = self.next()?;
-        if wanted(&first) {
+        let first = self.next(service)?;
+        if wanted(&first.binding, &*first.message) {
             return Some(first);
         }
-        self.queue.push_front(Entry::One(first));
+        self.queue.push_front(Entry::one(first));
         if !holders.all_wait {
             return None;
         }
-        let fits = |delivery: &Delivery| wanted(delivery) && self.has_lane(delivery);
-        // What a service with state has is split already.
-        let index = self.queue.iter().position(|entry| match entry {
-            Entry::One(delivery) => fits(delivery),
-            Entry::Group { .. } => false,
+        // What a service with state has is single.
+        let index = self.queue.iter().position(|entry| {
+            entry.single().is_some_and(|(binding, message)| {
+                wanted(binding, &**message) && self.has_lane(binding, &**message)
+            })
         })?;
-        match self.queue.remove(index)? {
-            Entry::One(delivery) => Some(delivery),
-            group @ Entry::Group { .. } => self.split(group),
-        }
+        self.queue.remove(index)?.into_single().ok()
     }
 
-    fn has_lane(&self, delivery: &Delivery) -> bool {
-        let limit = delivery.limit().filter(|_| delivery.binding.code.is_async());
+    fn has_lane(&self, binding: &Arc<Binding>, message: &dyn Message) -> bool {
+        let limit = binding.limit(message).filter(|_| binding.code.is_async());
         let Some(limit) = limit else { return true };
-        self.lanes.get(&key(&delivery.binding)).is_none_or(|lane| lane.running < limit)
+        self.lanes.get(&key(binding)).is_none_or(|lane| lane.running < limit)
     }
 
     fn lane(&mut self, binding: &Arc<Binding>) -> &mut Lane {
@@ -189,9 +204,9 @@ impl Backlog {
     }
 
     /// Looks at everything that has not started.
-    pub(super) fn each(&self, mut look: impl FnMut(&Arc<Binding>)) {
+    pub(super) fn each(&self, service: &Service, mut look: impl FnMut(&Arc<Binding>)) {
         for entry in &self.queue {
-            entry.each(&mut look);
+            entry.each(service, &mut look);
         }
         let in_lanes = self.lanes.values().flat_map(|lane| &lane.waiting);
         self.own.iter().chain(in_lanes).for_each(|delivery| look(&delivery.binding));
@@ -208,7 +223,7 @@ impl Backlog {
         let waiting: Vec<Delivery> = waiting.collect();
         let own = std::mem::take(&mut self.own);
         let (own, waiting) = (own.into_iter(), waiting.into_iter());
-        own.map(Entry::One).chain(self.take()).chain(waiting.map(Entry::One)).collect()
+        own.map(Entry::one).chain(self.take()).chain(waiting.map(Entry::one)).collect()
     }
 }
 

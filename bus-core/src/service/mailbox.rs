@@ -20,6 +20,8 @@ use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::message::Message;
 use crate::receipt::Ticket;
+use crate::router::Target;
+use super::Service;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard};
 
 /// How many times the bound a mailbox may hold before firing fails.
@@ -46,12 +48,10 @@ impl Limit {
 
 /// One enqueue.
 pub(crate) enum Entry {
-    /// An event, for all listeners of one group of its route.
-    ///
-    /// `plain` tells how many of them run as a whole; 0 if they do not.
-    Group { message: Arc<dyn Message>, group: u32, plain: u32 },
-    /// A call, a task, or a delivery that is tried again.
-    One(Delivery),
+    /// A message that comes for the first time, for every handler that it has in this service.
+    First(Arc<dyn Message>),
+    /// A delivery on its own.
+    One(Box<Delivery>),
 }
 
 pub(crate) struct Mailbox<E> {
@@ -93,27 +93,58 @@ enum Consumer {
 }
 
 impl Entry {
-    /// Looks at the handler of each delivery.
-    pub(crate) fn each(&self, look: &mut impl FnMut(&Arc<Binding>)) {
+    /// Of a delivery on its own.
+    pub(crate) fn one(delivery: Delivery) -> Self {
+        Self::One(Box::new(delivery))
+    }
+
+    /// The handler and the message of what is one delivery, whatever the service.
+    pub(crate) fn single(&self) -> Option<(&Arc<Binding>, &Arc<dyn Message>)> {
         match self {
-            Self::One(delivery) => look(&delivery.binding),
-            Self::Group { message, group, .. } => {
-                let targets = message.route().map(|route| route.targets(*group));
-                targets.into_iter().flatten().for_each(|target| look(&target.binding));
-            }
+            Self::One(delivery) => Some((&delivery.binding, &delivery.message)),
+            Self::First(message) => message.handler().map(|binding| (binding, message)),
         }
     }
 
-    /// The single deliveries, in the order of the route.
-    pub(crate) fn deliveries(self) -> Vec<Delivery> {
+    /// As one delivery; gives an event back.
+    pub(crate) fn into_single(self) -> Result<Delivery, Self> {
         match self {
-            Self::One(delivery) => vec![delivery],
-            Self::Group { message, group, .. } => {
-                let targets = message.route().map(|route| route.targets(group));
-                targets.into_iter().flatten().map(|target| target.delivery(&message, 1)).collect()
-            }
+            Self::One(delivery) => Ok(*delivery),
+            Self::First(message) => match message.handler().cloned() {
+                Some(binding) => Ok(Delivery::first(binding, message)),
+                None => Err(Self::First(message)),
+            },
         }
     }
+
+    /// Looks at the handler of each delivery to `service`.
+    pub(crate) fn each(&self, service: &Service, look: &mut impl FnMut(&Arc<Binding>)) {
+        match (self.single(), self) {
+            (Some((binding, _)), _) => look(binding),
+            (None, Self::First(message)) => {
+                targets(message, service).iter().for_each(|target| look(&target.binding));
+            }
+            (None, Self::One(_)) => {}
+        }
+    }
+
+    /// The single deliveries to `service`, in the order of the route.
+    pub(crate) fn deliveries(self, service: &Service) -> Vec<Delivery> {
+        match self.into_single() {
+            Ok(delivery) => vec![delivery],
+            Err(Self::First(message)) => {
+                let targets = targets(&message, service).iter();
+                targets.map(|target| target.delivery(&message, 1)).collect()
+            }
+            Err(Self::One(delivery)) => vec![*delivery],
+        }
+    }
+}
+
+/// The listeners of a service that an event is for.
+pub(crate) fn targets<'a>(message: &'a Arc<dyn Message>, service: &Service) -> &'a [Target] {
+    let group = message.route().and_then(|route| route.group(service));
+    group.map_or(&[], |group| &group.targets)
 }
 
 /// That an entry was accepted.

@@ -19,8 +19,8 @@ use std::time::Instant;
 
 use event_listener::{Event, Listener as _};
 
-use self::backlog::Backlog;
-pub(crate) use self::mailbox::{Entry, Limit, Mailbox};
+use self::backlog::{Backlog, Next};
+pub(crate) use self::mailbox::{Entry, Limit, Mailbox, targets};
 pub(crate) use self::progress::Progress;
 pub(crate) use self::turn::Turn;
 pub(crate) use self::worker::spawn;
@@ -60,7 +60,7 @@ impl Drop for StoppedOnDrop {
         // Nobody would ever look at what is left, or at what comes.
         service.mailbox.close();
         for entry in service.take_waiting() {
-            self.0.refuse(entry);
+            self.0.refuse(service, entry);
         }
         service.stopped.store(true, Ordering::Release);
         service.stop.notify(usize::MAX);
@@ -150,16 +150,16 @@ impl Service {
     }
 
     /// Takes the first in line of a service without state.
-    fn next_entry(&self) -> Option<Entry> {
-        self.backlog().next_entry(&self.progress)
+    fn next_entry(&self) -> Option<Next> {
+        self.backlog().next_entry(self)
     }
 
     /// Takes what is left of the group that runs, and has it end after the listener that runs.
     fn take_rest_of_group(&self) -> Vec<Delivery> {
         let running = self.backlog().take_running();
-        let Some((message, group)) = running else { return Vec::new() };
+        let Some(message) = running else { return Vec::new() };
         self.progress.cut();
-        let rest = self.progress.after(&message, group);
+        let rest = self.progress.after(&message, targets(&message, self));
         self.mailbox.unstart(rest.len() as u64);
         rest
     }
@@ -167,21 +167,25 @@ impl Service {
     /// Takes what is left of a group that has ended early, unless somebody else has taken it.
     fn take_cut_short(&self) -> Vec<Delivery> {
         let running = self.backlog().take_running();
-        running.map_or_else(Vec::new, |(message, group)| self.progress.unbegun(&message, group))
+        running.map_or_else(Vec::new, |message| {
+            self.progress.unbegun(&message, targets(&message, self))
+        })
     }
 
     /// Takes what is left of a group whose listener has not ended, although it was to be the last one
     /// and had time to.
     pub(crate) fn take_stuck(&self) -> Vec<Delivery> {
         let running = self.backlog().take_running();
-        running.map_or_else(Vec::new, |(message, group)| self.progress.after(&message, group))
+        running.map_or_else(Vec::new, |message| {
+            self.progress.after(&message, targets(&message, self))
+        })
     }
 
     /// Looks at the handler of each delivery that was accepted and has not started. One that is just
     /// being taken out of the mailbox may be missed.
     pub(crate) fn each_waiting(&self, mut look: impl FnMut(&Arc<Binding>)) {
-        self.mailbox.each(|entry| entry.each(&mut look));
-        self.backlog().each(look);
+        self.mailbox.each(|entry| entry.each(self, &mut look));
+        self.backlog().each(self, look);
     }
 
     /// The running handlers that hold the state, and how.

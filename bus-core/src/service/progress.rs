@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use crate::delivery::Delivery;
 use crate::message::Message;
+use crate::router::Target;
 
 #[derive(Default)]
 pub(crate) struct Progress {
@@ -58,19 +59,18 @@ impl Progress {
     }
 
     /// What comes after the listener that runs.
-    pub(super) fn after(&self, message: &Arc<dyn Message>, group: u32) -> Vec<Delivery> {
-        from(self.place() + 1, message, group)
+    pub(super) fn after(&self, message: &Arc<dyn Message>, targets: &[Target]) -> Vec<Delivery> {
+        from(self.place() + 1, message, targets)
     }
 
     /// What was not begun of a group that ended early.
-    pub(super) fn unbegun(&self, message: &Arc<dyn Message>, group: u32) -> Vec<Delivery> {
-        from(self.place(), message, group)
+    pub(super) fn unbegun(&self, message: &Arc<dyn Message>, targets: &[Target]) -> Vec<Delivery> {
+        from(self.place(), message, targets)
     }
 }
 
 /// The deliveries of a group from its listener number `first` on.
-fn from(first: usize, message: &Arc<dyn Message>, group: u32) -> Vec<Delivery> {
-    let targets = message.route().map(|route| route.targets(group));
-    let targets = targets.and_then(|targets| targets.get(first..)).unwrap_or_default();
+fn from(first: usize, message: &Arc<dyn Message>, targets: &[Target]) -> Vec<Delivery> {
+    let targets = targets.get(first..).unwrap_or_default();
     targets.iter().map(|target| target.delivery(message, 1)).collect()
 }

@@ -60,7 +60,7 @@ impl Substitute {
                 self.consumes.set(false);
                 return;
             }
-            self.service.backlog().extend(batch, true);
+            self.service.backlog().extend(batch, &self.service, true);
             while self.serve_next() {}
         }
     }
@@ -72,7 +72,7 @@ impl Substitute {
         if self.consumes.get() && self.service.mailbox.is_recalled() {
             self.give_up();
         }
-        let delivery = self.consumes.get().then(|| self.service.backlog().next_of_any()).flatten();
+        let delivery = self.consumes.get().then(|| self.service.backlog().next_of_any(&self.service)).flatten();
         let served = delivery.is_some();
         match delivery {
             Some(delivery) if delivery.binding.code.is_async() => self.service.hand_over(delivery),

@@ -22,9 +22,9 @@ use event_listener::Event;
 use futures_lite::FutureExt as _;
 use futures_lite::future::yield_now;
 
-use super::backlog::Holders;
+use super::backlog::{Holders, Next};
 use super::tasks::Tasks;
-use super::{Entry, Service, Started, stand, substitute, unharmed};
+use super::{Entry, Service, Started, stand, substitute, targets, unharmed};
 use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::context::Context;
@@ -33,7 +33,7 @@ use crate::delivery::{Before, Delivery};
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, Reason};
 use crate::handler::{Access, HandlerResult, Instance, OnPanic};
-use crate::message::{CallFault, Message, Ran, Tracker};
+use crate::message::{CallFault, Head, Message, Ran};
 use crate::park;
 
 /// How many handlers may wait on the stack of a service with state before only those run on top that
@@ -253,7 +253,7 @@ impl Worker {
         }
         let mut batch = VecDeque::new();
         let open = self.service.mailbox.poll_take(&mut batch, cx);
-        backlog.extend(batch, whole);
+        backlog.extend(batch, &self.service, whole);
         open
     }
 
@@ -267,17 +267,16 @@ impl Worker {
     fn step(self: &Rc<Self>) -> Step {
         let Some(next) = self.next() else { return Step::Stuck };
         unharmed(&self.service, || match next {
-            Entry::Group { message, group, .. } => self.run_group(&message, group),
-            Entry::One(delivery) if delivery.binding.code.is_async() => self.start(delivery),
-            Entry::One(delivery) => self.run_sync(delivery),
+            Next::Group(message) => self.run_group(&message),
+            Next::One(delivery) if delivery.binding.code.is_async() => self.start(delivery),
+            Next::One(delivery) => self.run_sync(delivery),
         });
         Step::Went
     }
 
     /// Runs plain listeners of one event, one after another: one start, one end, one settling.
-    fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>, group: u32) {
-        let Some(route) = message.route() else { return };
-        let targets = route.targets(group);
+    fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>) {
+        let targets = targets(message, &self.service);
         let progress = self.service.progress();
         let mut started = Started::several(&*self.service, targets.len() as u64);
         let mut apart = 0;
@@ -307,18 +306,18 @@ impl Worker {
             });
             progress.advance();
         }
-        Tracker::settle_all(message, progress.place() - apart);
+        Head::settle_all(message, progress.place() - apart);
         started.deliveries -= self.given_back.take();
         if targets.len() > 1 {
             // Nothing, unless the group was to end early.
             for delivery in self.service.take_cut_short() {
-                self.bus.refuse(Entry::One(delivery));
+                self.bus.refuse(&self.service, Entry::one(delivery));
             }
         }
     }
 
     /// Takes the first delivery that can start.
-    fn next(self: &Rc<Self>) -> Option<Entry> {
+    fn next(self: &Rc<Self>) -> Option<Next> {
         if self.service.state.is_none() {
             return self.service.next_entry();
         }
@@ -337,7 +336,7 @@ impl Worker {
         // Deep in the stack, only what those below have asked for may come on top of them.
         let chain = (self.nested.get() >= NESTED).then(current::correlation).flatten();
         let holders = Holders { access: &holders, all_wait, chain };
-        self.service.backlog().next_with(&holders).map(Entry::One)
+        self.service.backlog().next_with(&self.service, &holders).map(Next::One)
     }
 
     fn next_own(&self) -> Option<Delivery> {
@@ -507,7 +506,7 @@ impl Worker {
 
     /// Fails the delivery that is first in line.
     fn fail_first(&self, failure: &Failure) {
-        let first = self.service.backlog().next();
+        let first = self.service.backlog().next(&self.service);
         if let Some(delivery) = first {
             let _started = Started::new(&*self.service);
             self.conclude(delivery, Err(failure.clone()));
@@ -553,7 +552,7 @@ impl Worker {
         }
         // Those after it in its group are others, and go on.
         let mut rest: VecDeque<Entry> =
-            self.service.take_rest_of_group().into_iter().map(Entry::One).collect();
+            self.service.take_rest_of_group().into_iter().map(Entry::one).collect();
         self.given_back.set(self.given_back.get() + rest.len() as u64);
         rest.append(&mut self.service.backlog().take());
         if self.service.mailbox.step_aside(rest) {
@@ -654,7 +653,7 @@ struct Place(Rc<Worker>, Option<Arc<Binding>>);
 
 impl Place {
     fn new(worker: &Rc<Worker>, delivery: &Delivery) -> Self {
-        let lane = delivery.limit().map(|_| delivery.binding.clone());
+        let lane = delivery.binding.limit(&*delivery.message).map(|_| delivery.binding.clone());
         if let Some(binding) = &lane {
             worker.service.backlog().enter(binding);
         }

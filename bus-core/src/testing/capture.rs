@@ -63,7 +63,7 @@ impl<T> Fired<T> {
 
     /// The id of the first message in the chain of causes; its own if it is the first.
     pub fn correlation_id(&self) -> String {
-        self.bus.message_id(self.message.head().correlation)
+        self.bus.message_id(self.message.head().correlation())
     }
 
     /// The id of the message whose handler fired it.

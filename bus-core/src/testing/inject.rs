@@ -69,7 +69,7 @@ impl Faults {
     /// Lets an attempt meet the fault that is planned for it.
     pub(super) fn meet(&self, bus: &Bus, delivery: &Delivery) -> Before {
         let Some(kind) = self.take(delivery) else { return Before::Run };
-        let outcomes = &delivery.message.head().outcomes;
+        let head = delivery.message.head();
         match kind {
             Kind::Fail(text) => {
                 if let Some(caller) = delivery.message.call() {
@@ -83,13 +83,13 @@ impl Faults {
             }
             Kind::Drop => {
                 let lost = Failure::error("the delivery was dropped by a test", false);
-                outcomes.settle(delivery.slot, delivery.attempt, Err(lost));
+                head.settle(delivery.slot, delivery.attempt, Err(lost));
                 Before::Skip
             }
             Kind::Duplicate => {
-                outcomes.reopen();
+                head.reopen();
                 if delivery.clone().enqueue(bus).is_err() {
-                    outcomes.settle(delivery.slot, delivery.attempt, Ok(()));
+                    head.settle(delivery.slot, delivery.attempt, Ok(()));
                 }
                 Before::Run
             }
