@@ -210,7 +210,12 @@ impl Bus {
     }
 
     pub(crate) fn next_seq(&self) -> u64 {
-        self.0.seq.fetch_add(1, Ordering::Relaxed) + 1
+        self.next_seqs(1)
+    }
+
+    /// The first of so many numbers of messages, which are whoever's that asks.
+    pub(crate) fn next_seqs(&self, count: u64) -> u64 {
+        self.0.seq.fetch_add(count, Ordering::Relaxed) + 1
     }
 
     /// What tells the ids of this bus from those of others; never zero.

@@ -17,6 +17,8 @@ pub(crate) struct Lane {
     running: AtomicBool,
     /// Somebody waits until nothing runs.
     watched: AtomicBool,
+    /// Events that went to mailboxes.
+    fired: AtomicU64,
     tallies: Mutex<Vec<Tally>>,
 }
 
@@ -48,7 +50,7 @@ impl Counted {
 }
 
 impl Lane {
-    /// Inline listeners are about to run on this thread. What the thread looks at next, it looks at
+    /// Inline listeners are about to run on this thread, or something goes to mailboxes. What the thread looks at next, it looks at
     /// after everybody can see this.
     pub(crate) fn enter(&self) {
         self.running.swap(true, Ordering::SeqCst);
@@ -62,6 +64,11 @@ impl Lane {
             self.watched.store(false, Ordering::Relaxed);
             bus.0.inline_done.notify(usize::MAX);
         }
+    }
+
+    /// Counts an event that went to mailboxes.
+    pub(crate) fn count(&self) {
+        self.fired.store(self.fired.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     fn tallies(&self) -> MutexGuard<'_, Vec<Tally>> {
@@ -101,11 +108,16 @@ impl Lanes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A lane for this thread.
-    pub(crate) fn open(&self) -> Arc<Lane> {
+    /// A lane for this thread. What those counted whose threads have ended goes to `fired`.
+    pub(crate) fn open(&self, fired: &AtomicU64) -> Arc<Lane> {
         let mut lanes = self.lock();
-        // Those of threads that have ended.
-        lanes.retain(|lane| Arc::strong_count(lane) > 1);
+        lanes.retain(|lane| {
+            let is_used = Arc::strong_count(lane) > 1;
+            if !is_used {
+                fired.fetch_add(lane.fired.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+            is_used
+        });
         let lane = Arc::new(Lane::default());
         lanes.push(lane.clone());
         lane
@@ -126,6 +138,7 @@ impl Lanes {
     /// while none of it moves elsewhere.
     pub(crate) fn counted<R>(&self, look: impl FnOnce(&dyn Fn(Option<&Binding>) -> u64) -> R) -> R {
         let lanes = self.lock();
+        let queued: u64 = lanes.iter().map(|lane| lane.fired.load(Ordering::Relaxed)).sum();
         let tallies: Vec<_> = lanes.iter().map(|lane| lane.tallies()).collect();
         let count = |binding: Option<&Binding>| {
             let is_it = |tally: &&Tally| match binding {
@@ -133,7 +146,8 @@ impl Lanes {
                 Some(binding) => tally.of.bindings().any(|b| std::ptr::eq(&raw const **b, binding)),
             };
             let counted = tallies.iter().flat_map(|tallies| tallies.iter()).filter(is_it);
-            counted.map(|tally| tally.times.load(Ordering::Relaxed)).sum()
+            let counted: u64 = counted.map(|tally| tally.times.load(Ordering::Relaxed)).sum();
+            counted + if binding.is_none() { queued } else { 0 }
         };
         look(&count)
     }

@@ -47,6 +47,7 @@ pub mod name;
 mod naming;
 mod outcome;
 mod park;
+mod passage;
 mod payload;
 #[doc(hidden)]
 pub mod private;

@@ -346,6 +346,11 @@ impl<T> Firing<T> {
 }
 
 impl<T> Firing<T> {
+    /// The listeners that it went to.
+    pub(crate) fn as_route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
     fn get(&self) -> &T {
         match &self.payload {
             Stored::Inline(payload) => payload,

@@ -22,7 +22,7 @@ use crate::name;
 use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket, Unread};
 use crate::router::{Group, Route, Target};
-use crate::routes;
+use crate::routes::{self, Way};
 use crate::service::{Entry, Limit, Service};
 use crate::table::{ByName, Command, Table};
 
@@ -77,22 +77,13 @@ impl Drop for Inline {
 #[derive(Default)]
 struct Sent {
     over: Vec<Ticket>,
-    refused: Vec<(Arc<Service>, Entry)>,
+    refused: Refused,
 }
 
+/// What mailboxes did not take.
+type Refused = Vec<(Arc<Service>, Entry)>;
+
 impl Sent {
-    /// One that put a mailbox over its bound.
-    #[cold]
-    fn over(service: Arc<Service>, number: u64) -> Self {
-        Self { over: vec![Ticket { service, number, listener: None }], refused: Vec::new() }
-    }
-
-    /// One that a mailbox did not take.
-    #[cold]
-    fn refused(service: Arc<Service>, entry: Entry) -> Self {
-        Self { over: Vec::new(), refused: vec![(service, entry)] }
-    }
-
     fn push(&mut self, bus: &Bus, service: &Arc<Service>, entry: Entry, deliveries: usize) {
         match service.accept(bus, entry, deliveries) {
             Ok(None) => {}
@@ -104,16 +95,7 @@ impl Sent {
     }
 
     fn settle(self, bus: &Bus) -> Vec<Ticket> {
-        for ticket in &self.over {
-            if ticket.service.mailbox.note_overrun() {
-                let (service, bound) = (&*ticket.service.name, ticket.service.mailbox.bound);
-                let advice = "a mailbox is over its bound; wait for receipts to be held back";
-                tracing::warn!(service, bound, "{advice}");
-            }
-        }
-        for (service, entry) in self.refused {
-            bus.refuse(&service, entry);
-        }
+        bus.settle_sent(&self.over, self.refused);
         self.over
     }
 }
@@ -127,12 +109,14 @@ impl Bus {
     /// Fires one of the struct's events, moving the payload. Never blocks.
     pub fn fire_as<E: Event>(&self, topic: Topic<E>, event: E) -> Receipt {
         let descriptor = topic.descriptor();
-        let event = match routes::direct::<E>(self, descriptor) {
-            None => event,
-            Some(direct) => match direct.fire(self, event) {
-                Ok(receipt) => return receipt,
-                Err(event) => event,
-            },
+        let fired = match routes::way::<E>(self, descriptor) {
+            Way::Around => Err(event),
+            Way::Direct(direct) => direct.fire(self, event),
+            Way::Passage(passage, route) => passage.fire(self, route, event, Limit::Hard),
+        };
+        let event = match fired {
+            Ok(receipt) => return receipt,
+            Err(event) => event,
         };
         match self.publish(descriptor, event, Limit::Hard) {
             Ok(receipt) => receipt,
@@ -349,25 +333,6 @@ impl Bus {
         }
         self.0.fired.fetch_add(1, Ordering::Relaxed);
         let head = Head::new(self, route.len());
-        if let ([group], []) = (&route.groups[..], &route.inline[..])
-            && self.is_bare()
-        {
-            // The most frequent case, with nothing of what the others need.
-            self.stamp(&head, route.wants_context);
-            let deliveries = group.targets.len();
-            let message = message(head, route, payload);
-            let group = message.route().and_then(|route| route.groups.first());
-            let sent = group.map(|group| {
-                match group.service.accept(self, Entry::First(message.clone()), deliveries) {
-                    Ok(None) => Sent::default(),
-                    Ok(Some(number)) => Sent::over(group.service.clone(), number),
-                    Err(entry) => Sent::refused(group.service.clone(), entry),
-                }
-            });
-            drop(table);
-            let over = sent.map_or_else(Vec::new, |sent| sent.settle(self));
-            return Ok(Receipt::enqueued(self, message, over));
-        }
         let testing = self.0.testing.as_ref();
         self.stamp(&head, route.wants_context || testing.is_some());
         let message = message(head, route.clone(), payload);
@@ -392,9 +357,23 @@ impl Bus {
     }
 
     /// Notes the time at which a message is sent, if a handler or a layer may ask for it.
-    fn stamp(&self, head: &Head, wants_context: bool) {
+    pub(crate) fn stamp(&self, head: &Head, wants_context: bool) {
         if wants_context || !self.layers().is_empty() {
             head.time(|| self.clock().time());
+        }
+    }
+
+    /// Tells of mailboxes that are over their bound, and settles what others gave back.
+    pub(crate) fn settle_sent(&self, over: &[Ticket], refused: Refused) {
+        for ticket in over {
+            if ticket.service.mailbox.note_overrun() {
+                let (service, bound) = (&*ticket.service.name, ticket.service.mailbox.bound);
+                let advice = "a mailbox is over its bound; wait for receipts to be held back";
+                tracing::warn!(service, bound, "{advice}");
+            }
+        }
+        for (service, entry) in refused {
+            self.refuse(&service, entry);
         }
     }
 

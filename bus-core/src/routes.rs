@@ -15,6 +15,7 @@ use crate::current::Current;
 use crate::direct::{Direct, DirectCommand, Frame};
 use crate::event::{Event, EventDescriptor};
 use crate::lane::Lane;
+use crate::passage::Passage;
 use crate::router::Route;
 use crate::table::Command;
 
@@ -42,16 +43,27 @@ struct Place {
     descriptor: usize,
     route: Weak<Route>,
     command: Weak<Command>,
-    direct: Way,
+    known: Known,
 }
 
-/// Whether the listeners of an event can be run directly.
+/// How an event gets to its listeners.
+pub(crate) enum Way<E> {
+    /// They are called.
+    Direct(Rc<Direct<E>>),
+    /// By their mailboxes.
+    Passage(Rc<Passage>, Arc<Route>),
+    /// By the table.
+    Around,
+}
+
+/// What is known of the way of an event or a command.
 #[derive(Default)]
-enum Way {
+enum Known {
     #[default]
-    Unknown,
-    /// A `Direct` of the payload's type.
+    Nothing,
+    /// A `Direct` of the payload's type, or a `DirectCommand`.
     Direct(Rc<dyn Any>),
+    Passage(Rc<Passage>),
     Around,
 }
 
@@ -65,23 +77,12 @@ impl Kept {
     }
 }
 
-/// Why nothing can be run directly.
-enum Look {
-    Unknown,
-    Around,
-}
-
 impl Kept {
     /// What is run directly, as that which runs.
-    fn run<D: Frame + 'static>(&mut self, bus: &Bus, address: usize) -> Result<Rc<D>, Look> {
-        let place = self.place(bus, bus.epoch(), address).ok_or(Look::Unknown)?;
-        let direct = match &place.direct {
-            Way::Direct(direct) => direct.clone().downcast::<D>().map_err(|_| Look::Around)?,
-            Way::Around => return Err(Look::Around),
-            Way::Unknown => return Err(Look::Unknown),
-        };
+    fn run<D: Frame + 'static>(&mut self, direct: &Rc<dyn Any>) -> Option<Rc<D>> {
+        let direct = direct.clone().downcast::<D>().ok()?;
         self.running = Some(direct.clone());
-        Ok(direct)
+        Some(direct)
     }
 }
 
@@ -151,52 +152,64 @@ fn kept<T, X>(
     Ok(found)
 }
 
-/// The listeners of an event, if they can be run directly and this thread runs no handler. What is
-/// sent while they run is theirs, from here on until [`done`].
-pub(crate) fn direct<E: Event>(
-    bus: &Bus,
-    descriptor: &'static EventDescriptor,
-) -> Option<Rc<Direct<E>>> {
-    if crate::current::is_one() {
-        return None;
-    }
+/// The way of an event from here. Where its listeners are called, what is sent while they run is theirs,
+/// from here on until [`done`].
+pub(crate) fn way<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor) -> Way<E> {
     let address = address(descriptor);
     let way = ROUTES.with_borrow_mut(|kept| {
         if kept.running.is_some() {
-            return Err(Look::Around);
+            return Some(Way::Around);
         }
-        kept.run(bus, address)
+        let place = kept.place(bus, bus.epoch(), address)?;
+        match &place.known {
+            Known::Nothing => None,
+            Known::Around => Some(Way::Around),
+            // A handler calls none.
+            Known::Direct(_) if crate::current::is_one() => Some(Way::Around),
+            Known::Direct(direct) => {
+                let direct = direct.clone();
+                Some(kept.run(&direct).map_or(Way::Around, Way::Direct))
+            }
+            Known::Passage(passage) => {
+                let route = place.route.upgrade();
+                let way = |route| Way::Passage(passage.clone(), route);
+                Some(route.map_or(Way::Around, way))
+            }
+        }
     });
-    match way {
-        Ok(direct) => Some(direct),
-        Err(Look::Around) => None,
+    way.unwrap_or_else(|| {
         // The next time it is known.
-        Err(Look::Unknown) => {
-            resolve::<E>(bus, descriptor, address);
-            None
-        }
-    }
+        resolve::<E>(bus, descriptor, address);
+        Way::Around
+    })
 }
 
-/// Finds out whether an event can be run directly.
+/// Finds the way of an event out.
 #[cold]
-fn resolve<E: Event>(
-    bus: &Bus,
-    descriptor: &'static EventDescriptor,
-    address: usize,
-) {
+fn resolve<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor, address: usize) {
     let epoch = bus.epoch();
     if ROUTES.with_borrow_mut(|kept| kept.place(bus, epoch, address).is_none()) {
         renew(bus, epoch, address);
     }
     let lane = ROUTES.with_borrow(|kept| kept.lane.clone());
-    let lane = lane.unwrap_or_else(|| bus.0.lanes.open());
-    let direct = Direct::<E>::new(bus, epoch, descriptor, &lane);
-    let way = direct.map_or(Way::Around, |direct| Way::Direct(Rc::new(direct)));
+    let lane = lane.unwrap_or_else(|| bus.0.lanes.open(&bus.0.fired));
+    let route = bus.route(descriptor.exchange, descriptor.key);
+    let known = if let Some(direct) = Direct::<E>::new(bus, epoch, descriptor, &lane) {
+        Known::Direct(Rc::new(direct))
+    } else if let Some(passage) = Passage::new(bus, epoch, descriptor, &route, &lane) {
+        Known::Passage(Rc::new(passage))
+    } else {
+        Known::Around
+    };
+    keep(bus, epoch, address, lane, known);
+}
+
+/// Keeps what is known of a way.
+fn keep(bus: &Bus, epoch: u64, address: usize, lane: Arc<Lane>, known: Known) {
     let old = ROUTES.with_borrow_mut(|kept| {
         kept.lane = Some(lane).filter(|_| kept.bus == bus.prefix());
         let place = kept.place(bus, epoch, address);
-        place.map(|place| std::mem::replace(&mut place.direct, way))
+        place.map(|place| std::mem::replace(&mut place.known, known))
     });
     drop(old);
 }
@@ -217,13 +230,16 @@ pub(crate) fn direct_command<C: Spec>(bus: &Bus) -> Option<Rc<DirectOf<C>>> {
         return None;
     }
     let address = address(C::DESCRIPTOR);
-    let way = ROUTES.with_borrow_mut(|kept| {
+    ROUTES.with_borrow_mut(|kept| {
         if kept.running.is_some() {
-            return Err(Look::Around);
+            return None;
         }
-        kept.run(bus, address)
-    });
-    way.ok()
+        let Known::Direct(direct) = &kept.place(bus, bus.epoch(), address)?.known else {
+            return None;
+        };
+        let direct = direct.clone();
+        kept.run(&direct)
+    })
 }
 
 /// The command `C`, called directly.
@@ -235,18 +251,13 @@ pub(crate) fn resolve_command<C: Spec>(bus: &Bus, command: &Command) {
     let epoch = bus.epoch();
     let unknown = ROUTES.with_borrow_mut(|kept| {
         let place = kept.place(bus, epoch, address)?;
-        matches!(place.direct, Way::Unknown).then(|| kept.lane.clone())
+        matches!(place.known, Known::Nothing).then(|| kept.lane.clone())
     });
     let Some(lane) = unknown else { return };
-    let lane = lane.unwrap_or_else(|| bus.0.lanes.open());
+    let lane = lane.unwrap_or_else(|| bus.0.lanes.open(&bus.0.fired));
     let direct = DirectOf::<C>::new(bus, epoch, command, &lane);
-    let way = direct.map_or(Way::Around, |direct| Way::Direct(Rc::new(direct)));
-    let old = ROUTES.with_borrow_mut(|kept| {
-        kept.lane = Some(lane).filter(|_| kept.bus == bus.prefix());
-        let place = kept.place(bus, epoch, address);
-        place.map(|place| std::mem::replace(&mut place.direct, way))
-    });
-    drop(old);
+    let known = direct.map_or(Known::Around, |direct| Known::Direct(Rc::new(direct)));
+    keep(bus, epoch, address, lane, known);
 }
 
 /// Nothing runs directly on this thread any more.

@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::task::{Context as TaskContext, Poll};
+use std::thread;
 use std::time::Instant;
 
 use event_listener::Event;
@@ -46,6 +47,10 @@ const NESTED_MOST: usize = 128;
 /// The stack of a service's own thread, in bytes; the system provides what is used of it.
 const STACK: usize = 16 << 20;
 
+/// After how many deliveries in a row the thread lets others go first before it sleeps: they may be
+/// about to send more, and waking costs more than handling.
+const STREAK: u32 = 16;
+
 /// How many synchronous deliveries run before asynchronous ones get their turn.
 const FAIRNESS: usize = 32;
 
@@ -61,7 +66,7 @@ pub(crate) fn spawn(
     ready: Sender<Result<(), Error>>,
 ) -> Result<(), Error> {
     let (bus, shared) = (bus.clone(), service.clone());
-    let thread = std::thread::Builder::new().name(service.name.to_string()).stack_size(STACK);
+    let thread = thread::Builder::new().name(service.name.to_string()).stack_size(STACK);
     let awake = bus.awake();
     let body = move || {
         awake.iter().for_each(park::count);
@@ -95,6 +100,7 @@ fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
         nested: Cell::new(0),
         given_back: Cell::new(0),
         waited: Cell::new(false),
+        streak: Cell::new(0),
     });
     let _standing = stand::home(&worker);
     service.turn.acquire();
@@ -125,6 +131,8 @@ pub(super) struct Worker {
     given_back: Cell<u64>,
     /// A handler waited on this thread, which may have used up a wake-up that was for others.
     waited: Cell<bool>,
+    /// The events that were handled since the thread last slept, answered, or let others go first.
+    streak: Cell<u32>,
 }
 
 /// What became of the first delivery in line.
@@ -146,6 +154,10 @@ impl Worker {
         let mut main = pin!(main);
         while park::once(|cx| main.as_mut().poll(cx)).is_pending() {
             if self.run_tasks() || self.waited.take() {
+                continue;
+            }
+            if self.streak.replace(0) >= STREAK {
+                thread::yield_now();
                 continue;
             }
             let substitutes = self.service.mailbox.has_substitutes();
@@ -266,6 +278,9 @@ impl Worker {
     /// is dropped, ends neither this thread nor the count of what is done.
     fn step(self: &Rc<Self>) -> Step {
         let Some(next) = self.next() else { return Step::Stuck };
+        // Who waits for an answer is woken by it, and is not to be let go first as well.
+        let calls = matches!(&next, Next::One(delivery) if delivery.message.call().is_some());
+        self.streak.set(if calls { 0 } else { self.streak.get().saturating_add(1) });
         unharmed(&self.service, || match next {
             Next::Group(message) => self.run_group(&message),
             Next::One(delivery) if delivery.binding.code.is_async() => self.start(delivery),
