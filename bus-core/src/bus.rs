@@ -200,6 +200,7 @@ impl Bus {
     }
 
     /// What tells whether the table has changed, even to who does not hold it.
+    #[inline]
     pub(crate) fn epoch(&self) -> u64 {
         self.0.epoch.load(Ordering::SeqCst)
     }
@@ -209,16 +210,19 @@ impl Bus {
         self.0.inline.load(Ordering::SeqCst) > 0 || self.0.lanes.run()
     }
 
+    #[inline]
     pub(crate) fn next_seq(&self) -> u64 {
         self.next_seqs(1)
     }
 
     /// The first of so many numbers of messages, which are whoever's that asks.
+    #[inline]
     pub(crate) fn next_seqs(&self, count: u64) -> u64 {
         self.0.seq.fetch_add(count, Ordering::Relaxed) + 1
     }
 
     /// What tells the ids of this bus from those of others; never zero.
+    #[inline]
     pub(crate) fn prefix(&self) -> u64 {
         self.0.prefix
     }
@@ -233,11 +237,13 @@ impl Bus {
         &self.0.clock
     }
 
+    #[inline]
     pub(crate) fn layers(&self) -> &Layers {
         &self.0.layers
     }
 
     /// Whether nothing surrounds the attempts of handlers: neither layers nor a test.
+    #[inline]
     pub(crate) fn is_bare(&self) -> bool {
         self.0.layers.is_empty() && self.0.testing.is_none()
     }
@@ -273,6 +279,7 @@ impl Bus {
     }
 
     /// What moves the time of a test bus while somebody waits.
+    #[inline]
     pub(crate) fn drive(&self) -> Option<Box<Drive>> {
         self.0.testing.as_ref().and_then(|testing| testing.drive(self))
     }

@@ -110,6 +110,12 @@ impl<A, T, E> Call<A, T, E> {
     }
 }
 
+impl<A, T, E> Call<A, T, E> {
+    pub(crate) fn binding(&self) -> &Arc<Binding> {
+        &self.binding
+    }
+}
+
 impl<A, T, E> Message for Call<A, T, E>
 where
     A: Send + 'static,

@@ -13,13 +13,12 @@ use crate::context::Context;
 use crate::delivery::Delivery;
 use crate::lineage::{Chain, Lineage};
 use crate::message::{Head, Message};
-use crate::routes;
 use crate::service::Service;
 use crate::trace::Origin;
 use crate::waits::Invocation;
 
 thread_local! {
-    static CURRENT: RefCell<Here> = const { RefCell::new(Here { current: None, group: None }) };
+    static CURRENT: RefCell<Here> = const { RefCell::new(Here { current: None, group: None, direct: None }) };
 }
 
 /// What a thread runs.
@@ -28,6 +27,48 @@ struct Here {
     current: Option<Current>,
     /// On the own thread of a service: what runs below that.
     group: Option<Rc<GroupFrame>>,
+    /// What is called directly, at the bottom of the thread's stack.
+    direct: Option<Rc<dyn Frame>>,
+}
+
+impl Here {
+    /// Whether a handler runs, but for one that is called directly.
+    #[inline]
+    fn has_handler(&self) -> bool {
+        self.current.is_some() || self.group.as_ref().is_some_and(|group| group.seq.get() != 0)
+    }
+}
+
+/// Handlers that are called directly, as far as what they send needs to know.
+pub(crate) trait Frame {
+    /// They as a handler that runs; nothing once their bus is gone.
+    fn current(&self) -> Option<Current>;
+}
+
+/// What is sent on this thread is that of `frame`, from here on until [`leave_direct`]; not if it runs
+/// a handler already.
+#[inline]
+pub(crate) fn enter_direct(frame: Rc<dyn Frame>) -> bool {
+    CURRENT.with_borrow_mut(|here| {
+        let can = here.direct.is_none() && !here.has_handler();
+        if can {
+            here.direct = Some(frame);
+        }
+        can
+    })
+}
+
+/// Nothing is called directly on this thread any more.
+#[inline]
+pub(crate) fn leave_direct() {
+    let direct = CURRENT.with_borrow_mut(|here| here.direct.take());
+    drop(direct);
+}
+
+/// Whether handlers are called directly on this thread.
+#[inline]
+pub(crate) fn is_direct() -> bool {
+    CURRENT.with_borrow(|here| here.direct.is_some())
 }
 
 /// The group of plain listeners that the own thread of a service runs, if it runs one: made once for
@@ -55,6 +96,7 @@ impl GroupFrame {
     }
 
     /// A group of listeners of a message begins, if it can be told by numbers alone.
+    #[inline]
     pub(crate) fn enter(&self, head: &Head) -> bool {
         let can = head.chain().is_none() && !head.in_wake();
         if can {
@@ -65,6 +107,7 @@ impl GroupFrame {
     }
 
     /// It is over.
+    #[inline]
     pub(crate) fn leave(&self) {
         self.seq.set(0);
     }
@@ -298,20 +341,14 @@ pub(crate) fn with<R>(look: impl FnOnce(&Current) -> R) -> Option<R> {
             return Some(look(current));
         }
         let group = here.group.as_ref().and_then(|group| group.current());
-        group.or_else(routes::current).map(|current| look(&current))
+        let below = group.or_else(|| here.direct.as_ref().and_then(|direct| direct.current()));
+        below.map(|current| look(&current))
     })
 }
 
 /// Whether this thread is running a handler.
 pub(crate) fn is_any() -> bool {
     with(|_| ()).is_some()
-}
-
-/// Whether this thread is running a handler, but for one that is called directly.
-pub(crate) fn is_one() -> bool {
-    CURRENT.with_borrow(|here| {
-        here.current.is_some() || here.group.as_ref().is_some_and(|group| group.seq.get() != 0)
-    })
 }
 
 fn replace(current: Option<Current>) -> Option<Current> {

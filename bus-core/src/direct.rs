@@ -13,21 +13,20 @@ use std::sync::{Arc, Weak};
 use crate::binding::Binding;
 use crate::bus::{Bus, Shared};
 use crate::call::PlainCommand;
-use crate::current::{Current, Home};
+use crate::current::{self, Current, Frame, Home};
 use crate::event::{Event, EventDescriptor};
 use crate::execute_error::ExecuteError;
 use crate::failure::{Failure, Reason};
-use crate::handler::HandlerResult;
+use crate::handler::{Function, HandlerResult};
 use crate::heard::{self, Heard};
 use crate::lane::{Counted, Lane};
 use crate::receipt::Receipt;
-use crate::router::Route;
-use crate::routes;
+use crate::router::{Route, Target};
 use crate::table::{Command, Phase};
 
 /// The listeners of one event, as this thread calls them.
 pub(crate) struct Direct<E> {
-    listeners: Vec<fn(&E) -> HandlerResult>,
+    listeners: Vec<Function<E>>,
     /// Those who have heard it once it is fired.
     heard: Heard,
     bus: Weak<Shared>,
@@ -39,12 +38,6 @@ pub(crate) struct Direct<E> {
     at: Cell<usize>,
     /// The number of the event, once something asks for it.
     seq: Cell<u64>,
-}
-
-/// What runs directly, as far as what it sends needs to know.
-pub(crate) trait Frame {
-    /// It as a handler that runs; nothing once its bus is gone.
-    fn current(&self) -> Option<Current>;
 }
 
 impl<E: Event> Direct<E> {
@@ -63,9 +56,7 @@ impl<E: Event> Direct<E> {
         if !(is_open && is_inline && is_here && bus.is_bare()) {
             return None;
         }
-        let listener = |target: &crate::router::Target| {
-            target.binding.plain?.downcast_ref::<fn(&E) -> HandlerResult>().copied()
-        };
+        let listener = |target: &Target| Function::of(target.binding.plain?);
         let listeners = route.inline.iter().map(listener).collect::<Option<_>>()?;
         Some(Self {
             listeners,
@@ -84,14 +75,14 @@ impl<E: Event> Direct<E> {
     pub(crate) fn fire(&self, bus: &Bus, event: E) -> Result<Receipt, E> {
         self.lane.enter();
         if bus.epoch() != self.epoch {
-            routes::done();
+            current::leave_direct();
             self.lane.leave(bus);
             return Err(event);
         }
         self.at.set(0);
         self.seq.set(0);
         let ran = catch_unwind(AssertUnwindSafe(|| self.run(&event)));
-        routes::done();
+        current::leave_direct();
         let failure = match ran {
             Ok(Ok(())) => {
                 let fired = self.fired.load(Ordering::Relaxed) + 1;
@@ -112,7 +103,7 @@ impl<E: Event> Direct<E> {
     fn run(&self, event: &E) -> HandlerResult {
         for (at, listener) in self.listeners.iter().enumerate() {
             self.at.set(at);
-            listener(event)?;
+            listener.call(event)?;
         }
         Ok(())
     }
@@ -149,9 +140,6 @@ pub(crate) struct DirectCommand<A: 'static, T: 'static, E: 'static> {
     seq: Cell<u64>,
 }
 
-/// What a command answers, if it was called at all.
-type Called<T, E> = Result<Result<T, ExecuteError<E>>, ()>;
-
 impl<A: 'static, T: 'static, E: 'static> DirectCommand<A, T, E> {
     /// A command of this epoch; nothing if it cannot be called directly.
     pub(crate) fn new(bus: &Bus, epoch: u64, command: &Command, lane: &Arc<Lane>) -> Option<Self> {
@@ -171,18 +159,17 @@ impl<A: 'static, T: 'static, E: 'static> DirectCommand<A, T, E> {
         })
     }
 
-    /// Calls the command, unless something has changed meanwhile: then the arguments are still there.
-    pub(crate) fn call(&self, bus: &Bus, args: &mut Option<A>) -> Called<T, E> {
+    /// Calls the command, or gives the arguments back if something has changed meanwhile.
+    pub(crate) fn call(&self, bus: &Bus, args: A) -> Result<Result<T, ExecuteError<E>>, A> {
         self.lane.enter();
-        let args = if bus.epoch() == self.epoch { args.take() } else { None };
-        let Some(args) = args else {
-            routes::done();
+        if bus.epoch() != self.epoch {
+            current::leave_direct();
             self.lane.leave(bus);
-            return Err(());
-        };
+            return Err(args);
+        }
         self.seq.set(0);
         let ran = catch_unwind(AssertUnwindSafe(|| (self.command.run)(args)));
-        routes::done();
+        current::leave_direct();
         let answer = match ran {
             Ok(Ok(answer)) => {
                 self.times.store(self.times.load(Ordering::Relaxed) + 1, Ordering::Relaxed);

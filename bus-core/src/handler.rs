@@ -120,8 +120,41 @@ pub enum Access {
 }
 
 /// A handler that takes neither context nor state, as the function that it is: it runs without a
-/// context being made. A `fn(&T) -> HandlerResult` for a listener, a `PlainCommand` for a command.
+/// context being made. A `fn(&T)` or `fn(&T) -> HandlerResult` for a listener, a `PlainCommand` for a
+/// command.
 pub(crate) type Plain = &'static (dyn Any + Send + Sync);
+
+/// A listener that takes nothing but the payload, as the function that it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Function<T> {
+    /// It cannot fail.
+    Sure(fn(&T)),
+    Fallible(fn(&T) -> HandlerResult),
+}
+
+impl<T: 'static> Function<T> {
+    /// Nothing if it takes another type.
+    pub(crate) fn of(plain: Plain) -> Option<Self> {
+        let sure = plain.downcast_ref().copied().map(Self::Sure);
+        sure.or_else(|| plain.downcast_ref().copied().map(Self::Fallible))
+    }
+
+    /// Calls it.
+    ///
+    /// # Errors
+    ///
+    /// The listener's own.
+    #[inline]
+    pub(crate) fn call(&self, payload: &T) -> HandlerResult {
+        match self {
+            Self::Sure(run) => {
+                run(payload);
+                Ok(())
+            }
+            Self::Fallible(run) => run(payload),
+        }
+    }
+}
 
 /// The code of a handler.
 #[derive(Debug, Clone, Copy)]

@@ -52,11 +52,13 @@ impl Counted {
 impl Lane {
     /// Inline listeners are about to run on this thread, or something goes to mailboxes. What the thread looks at next, it looks at
     /// after everybody can see this.
+    #[inline]
     pub(crate) fn enter(&self) {
         self.running.swap(true, Ordering::SeqCst);
     }
 
     /// They are over.
+    #[inline]
     pub(crate) fn leave(&self, bus: &Bus) {
         self.running.store(false, Ordering::Release);
         // Unordered with the store before it: who waits looks again from time to time.
@@ -67,6 +69,7 @@ impl Lane {
     }
 
     /// Counts an event that went to mailboxes.
+    #[inline]
     pub(crate) fn count(&self) {
         self.fired.store(self.fired.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }

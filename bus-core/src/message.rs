@@ -17,10 +17,10 @@ use crate::envelope::Envelope;
 use crate::error::CodecError;
 use crate::event::{Event, PayloadDescriptor};
 use crate::failure::Failure;
-use crate::handler::{HandlerResult, Plain};
+use crate::handler::{Function, HandlerResult, Plain};
 use crate::lineage::Chain;
 use crate::remote::Arrival;
-use crate::router::{Route, Target};
+use crate::router::{Group, Route};
 use crate::service::Progress;
 use crate::trace::Origin;
 
@@ -58,8 +58,8 @@ pub(crate) trait Message: Any + Send + Sync {
         None
     }
     /// Runs plain listeners one after another, from where `progress` is, until one fails.
-    fn run_group(&self, targets: &[Target], progress: &Progress) -> Ran {
-        let _ = (targets, progress);
+    fn run_group(&self, group: &Group, progress: &Progress) -> Ran {
+        let _ = (group, progress);
         Ran::Unfit
     }
     /// The handle on a caller who waits for an answer.
@@ -165,6 +165,7 @@ impl Head {
     }
 
     /// Of what is sent here and now, and has its number already.
+    #[inline]
     pub(crate) fn numbered(bus: &crate::bus::Bus, deliveries: usize, seq: u64) -> Self {
         let mut more = None;
         if let Some(Cause { origin, correlation, in_wake, chain }) = current::cause(bus) {
@@ -197,16 +198,19 @@ impl Head {
     }
 
     /// The first message of the chain.
+    #[inline]
     pub(crate) fn correlation(&self) -> u64 {
         self.more.get().map_or(self.seq, |more| more.correlation)
     }
 
     /// Whether it follows from a dead letter that was announced.
+    #[inline]
     pub(crate) fn in_wake(&self) -> bool {
         self.more.get().is_some_and(|more| more.in_wake)
     }
 
     /// What it shares with the message that came from elsewhere, if it is or follows from one.
+    #[inline]
     pub(crate) fn chain(&self) -> Option<&Arc<Chain>> {
         self.more.get().and_then(|more| more.chain.as_ref())
     }
@@ -381,19 +385,17 @@ impl<T: Event> Message for Firing<T> {
     }
 
     fn run_plain(&self, plain: Plain) -> Option<HandlerResult> {
-        plain.downcast_ref::<fn(&T) -> HandlerResult>().map(|run| run(self.get()))
+        Function::of(plain).map(|function| function.call(self.get()))
     }
 
-    fn run_group(&self, targets: &[Target], progress: &Progress) -> Ran {
+    fn run_group(&self, group: &Group, progress: &Progress) -> Ran {
+        let Some(functions) = group.functions::<T>() else { return Ran::Unfit };
         let payload = self.get();
-        while let Some(target) = progress.at().and_then(|at| targets.get(at)) {
-            let plain = target.binding.plain;
-            let Some(run) = plain.and_then(|plain| plain.downcast_ref::<fn(&T) -> HandlerResult>())
-            else {
-                return Ran::Unfit;
-            };
+        while let Some(at) = progress.at()
+            && let (Some(function), Some(target)) = (functions.get(at), group.targets.get(at))
+        {
             progress.enter(target.slot);
-            if let Err(failure) = run(payload) {
+            if let Err(failure) = function.call(payload) {
                 return Ran::Failed(failure);
             }
             Counts::add_alone(&target.binding.counts.handled);

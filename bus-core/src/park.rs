@@ -99,7 +99,7 @@ pub(crate) fn count(awake: &Awake) {
 
 /// Polls once, for this thread.
 pub(crate) fn once<T>(poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
-    poll(&mut Context::from_waker(&waker()))
+    WAKER.with(|waker| poll(&mut Context::from_waker(waker)))
 }
 
 /// Blocks until `poll` is ready; `None` once the deadline has passed.

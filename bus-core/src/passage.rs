@@ -1,22 +1,25 @@
-//! The way of an event from a thread that has fired it before to the mailboxes of its listeners, without
+//! The way of an event or a call to mailboxes, from a thread that has sent such a one before, without
 //! asking the table: no other thread writes what this one writes for it, but for the mailboxes.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
+use crate::binding::Binding;
 use crate::bus::Bus;
+use crate::call::{Call, Spec};
 use crate::event::{Event, EventDescriptor};
 use crate::lane::Lane;
 use crate::message::{Firing, Head};
+use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket};
 use crate::router::{Group, Route};
 use crate::service::{Entry, Limit};
-use crate::table::Phase;
+use crate::table::{Command, Phase};
 
 /// How many numbers of messages a passage takes at once.
 const NUMBERS: u64 = 64;
 
-/// The passage of one thread for one event.
+/// The passage of one thread for one event or command.
 pub(crate) struct Passage {
     epoch: u64,
     lane: Arc<Lane>,
@@ -25,21 +28,71 @@ pub(crate) struct Passage {
 }
 
 impl Passage {
-    /// In this epoch; nothing if listeners run on the thread that fires, if there are none, or if
-    /// something surrounds them.
-    pub(crate) fn new(
+    /// Of an event in this epoch; nothing if listeners run on the thread that fires, if there are
+    /// none, or if something surrounds them.
+    pub(crate) fn of_event(
         bus: &Bus,
         epoch: u64,
         descriptor: &'static EventDescriptor,
         route: &Route,
         lane: &Arc<Lane>,
     ) -> Option<Self> {
-        // What was found is of this epoch, and so is the phase.
-        let is_open = bus.table().phase == Phase::Open && bus.epoch() == epoch;
         let waits = route.inline.is_empty() && !route.groups.is_empty();
         let is_here = bus.0.remote.is_none() || descriptor.local;
-        (is_open && waits && is_here && bus.is_bare())
-            .then(|| Self { epoch, lane: lane.clone(), numbers: Cell::new((0, 0)) })
+        Self::new(bus, epoch, lane).filter(|_| waits && is_here)
+    }
+
+    /// Of a command in this epoch; nothing if it runs on the thread that calls, if its arguments have
+    /// to be converted, or if something surrounds it.
+    pub(crate) fn of_command<C: Spec>(
+        bus: &Bus,
+        epoch: u64,
+        command: &Command,
+        lane: &Arc<Lane>,
+    ) -> Option<Self> {
+        let fits = C::DESCRIPTOR.wire.as_ref().is_none_or(|wire| command.takes(wire));
+        Self::new(bus, epoch, lane).filter(|_| fits && !command.binding.inline)
+    }
+
+    fn new(bus: &Bus, epoch: u64, lane: &Arc<Lane>) -> Option<Self> {
+        // What was found is of this epoch, and so is the phase.
+        let is_open = bus.table().phase == Phase::Open && bus.epoch() == epoch;
+        (is_open && bus.is_bare()).then(|| Self {
+            epoch,
+            lane: lane.clone(),
+            numbers: Cell::new((0, 0)),
+        })
+    }
+
+    /// Puts a call into the mailbox of its service, or gives the arguments back if something has
+    /// changed meanwhile.
+    pub(crate) fn call<C: Spec>(
+        &self,
+        bus: &Bus,
+        binding: Arc<Binding>,
+        args: C::Args,
+    ) -> Result<Promise<C::Ok, C::Err>, C::Args> {
+        self.lane.enter();
+        if bus.epoch() != self.epoch {
+            self.lane.leave(bus);
+            return Err(args);
+        }
+        let head = Head::numbered(bus, 1, self.number(bus));
+        bus.stamp(&head, binding.wants_context);
+        let deadline = bus.deadline_of(&binding);
+        let call = Arc::new(Call::<C::Args, C::Ok, C::Err>::new(head, binding, args));
+        let service = &call.binding().service;
+        let accepted = service.accept(bus, Entry::First(call.clone()), 1);
+        self.lane.leave(bus);
+        match accepted {
+            Ok(None) => {}
+            Ok(Some(number)) => {
+                let (service, listener) = (service.clone(), None);
+                bus.settle_sent(&[Ticket { service, number, listener }], Vec::new());
+            }
+            Err(entry) => bus.refuse(service, entry),
+        }
+        Ok(Promise::new(call, Some(deadline)))
     }
 
     /// Puts an event into the mailboxes, or gives it back if something has changed meanwhile, or one
@@ -72,7 +125,9 @@ impl Passage {
         }
         self.lane.count();
         self.lane.leave(bus);
-        bus.settle_sent(&over, refused);
+        if !(over.is_empty() && refused.is_empty()) {
+            bus.settle_sent(&over, refused);
+        }
         Ok(Receipt::enqueued(bus, message, over))
     }
 

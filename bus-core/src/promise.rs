@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::bus::Bus;
 use crate::clock::{Clock, Sleep, later};
+use crate::current;
 use crate::execute_error::ExecuteError;
+use crate::park;
 use crate::sync::{Mutex, MutexGuard};
 use crate::testing::Drive;
 use crate::wait::{self, Note, Refusal};
@@ -134,6 +136,10 @@ impl<T, E> Promise<T, E> {
             }
             _ => None,
         };
+        if !current::is_any() {
+            let answer = park::until(deadline, |cx| self.poll_answer(cx));
+            return answer.unwrap_or(Err(ExecuteError::Timeout));
+        }
         let targets = self.targets();
         match wait::block(deadline, || targets, |cx| self.poll_answer(cx)) {
             Ok(answer) => answer.unwrap_or(Err(ExecuteError::Timeout)),

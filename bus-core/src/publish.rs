@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::call::{Call, Spec, Task};
+use crate::clock::Clock;
 use crate::codec;
 use crate::current::{self, Home};
 use crate::delivery::Delivery;
@@ -22,7 +25,7 @@ use crate::name;
 use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket, Unread};
 use crate::router::{Group, Route, Target};
-use crate::routes::{self, Way};
+use crate::routes::{self, CommandWay, Way};
 use crate::service::{Entry, Limit, Service};
 use crate::table::{ByName, Command, Table};
 
@@ -357,6 +360,7 @@ impl Bus {
     }
 
     /// Notes the time at which a message is sent, if a handler or a layer may ask for it.
+    #[inline]
     pub(crate) fn stamp(&self, head: &Head, wants_context: bool) {
         if wants_context || !self.layers().is_empty() {
             head.time(|| self.clock().time());
@@ -438,17 +442,12 @@ impl Bus {
 
     /// Executes command `C`.
     pub(crate) fn execute<C: Spec>(&self, args: C::Args) -> Promise<C::Ok, C::Err> {
-        let mut args = Some(args);
-        let answer = routes::direct_command::<C>(self)
-            .and_then(|command| command.call(self, &mut args).ok());
-        if let Some(answer) = answer {
-            return Promise::ready(answer);
-        }
-        match args {
-            Some(args) => self.execute_later::<C>(args),
-            // It was not called, so they are there.
-            None => Promise::ready(Err(ExecuteError::Cancelled)),
-        }
+        let called = match routes::command_way::<C>(self) {
+            CommandWay::Around => Err(args),
+            CommandWay::Direct(command) => command.call(self, args).map(Promise::ready),
+            CommandWay::Passage(passage, binding) => passage.call::<C>(self, binding, args),
+        };
+        called.unwrap_or_else(|args| self.execute_later::<C>(args))
     }
 
     fn execute_later<C: Spec>(&self, args: C::Args) -> Promise<C::Ok, C::Err> {
@@ -459,9 +458,7 @@ impl Bus {
             (Ok(command), _) => {
                 let wire = C::DESCRIPTOR.wire.as_ref().filter(|wire| !command.takes(wire));
                 let Some(wire) = wire else {
-                    if command.binding.inline {
-                        routes::resolve_command::<C>(self, &command);
-                    }
+                    routes::resolve_command::<C>(self, &command);
                     return self.call::<C>(Head::new(self, 1), &command, args);
                 };
                 match (wire.encode_args)(&args) {
@@ -493,14 +490,14 @@ impl Bus {
     ) -> Promise<C::Ok, C::Err> {
         let call = Call::<C::Args, C::Ok, C::Err>::new;
         let call = Arc::new(call(head, command.binding.clone(), args));
-        let deadline = self.deadline_of(command);
+        let deadline = self.deadline_of(&command.binding);
         let promise = Promise::new(call.clone(), Some(deadline)).driven_by(self);
         self.start(command, call);
         promise
     }
 
-    fn deadline_of(&self, command: &Command) -> (crate::clock::Clock, std::time::Instant) {
-        let limit = command.binding.policy.timeout.unwrap_or(self.0.defaults.command_timeout);
+    pub(crate) fn deadline_of(&self, binding: &Binding) -> (Clock, Instant) {
+        let limit = binding.policy.timeout.unwrap_or(self.0.defaults.command_timeout);
         (self.clock().clone(), self.clock().after(limit))
     }
 
@@ -632,7 +629,7 @@ impl Bus {
             Some(ByName::Linked(wire)) => wire.execute(self, head, command, body),
             Some(ByName::Closure) => {
                 let call = Arc::new(EncodedCall::new(head, command, body.to_vec()));
-                let promise = Promise::new(call.clone(), Some(self.deadline_of(command)));
+                let promise = Promise::new(call.clone(), Some(self.deadline_of(&command.binding)));
                 let promise = promise.driven_by(self);
                 self.start(command, call);
                 promise

@@ -123,6 +123,7 @@ pub(crate) struct Ticket {
 }
 
 impl Receipt {
+    #[inline]
     pub(crate) fn enqueued(bus: &Bus, message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
         let late =
             bus.drive().map(|drive| Box::new(Late { drive: Some(drive), ..Late::default() }));
@@ -130,6 +131,7 @@ impl Receipt {
     }
 
     /// Of an event that all its listeners have handled.
+    #[inline]
     pub(crate) fn heard(by: Heard) -> Self {
         Self { state: State::Heard(by), late: None }
     }

@@ -3,11 +3,15 @@
 //! One trie of words an exchange. Matching follows all branches at once, word by word, so it takes
 //! time by the words of the key and by what matches, not by the number of patterns.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use once_cell::race::OnceBox;
+
 use crate::binding::Binding;
 use crate::delivery::Delivery;
+use crate::handler::Function;
 use crate::message::Message;
 use crate::service::Service;
 
@@ -33,6 +37,9 @@ pub(crate) struct Group {
     pub(crate) targets: Vec<Target>,
     /// All of them take nothing but the payload, and run at once.
     pub(crate) is_plain: bool,
+    /// Such listeners as the functions that they are, once an event was for them: a
+    /// `Vec<Function<T>>` of its type.
+    functions: OnceBox<Box<dyn Any + Send + Sync>>,
 }
 
 /// One listener, and its place among the outcomes.
@@ -40,6 +47,19 @@ pub(crate) struct Group {
 pub(crate) struct Target {
     pub(crate) binding: Arc<Binding>,
     pub(crate) slot: u32,
+}
+
+impl Group {
+    /// Plain listeners as functions of a type; nothing if some take another.
+    pub(crate) fn functions<T: 'static>(&self) -> Option<&[Function<T>]> {
+        let functions = self.functions.get_or_init(|| {
+            let function = |target: &Target| target.binding.plain.and_then(Function::<T>::of);
+            let functions: Option<Vec<_>> = self.targets.iter().map(function).collect();
+            Box::new(Box::new(functions.unwrap_or_default()))
+        });
+        let functions = functions.downcast_ref::<Vec<Function<T>>>()?;
+        (functions.len() == self.targets.len()).then_some(functions)
+    }
 }
 
 impl Target {
@@ -69,7 +89,10 @@ impl Route {
                     group.is_plain &= is_plain;
                     group.targets.push(target);
                 }
-                None => route.groups.push(Group { service, targets: vec![target], is_plain }),
+                None => {
+                    let (targets, functions) = (vec![target], OnceBox::new());
+                    route.groups.push(Group { service, targets, is_plain, functions });
+                }
             }
         }
         route

@@ -8,11 +8,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
+use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::call::Spec;
 use crate::command::CommandDescriptor;
-use crate::current::Current;
-use crate::direct::{Direct, DirectCommand, Frame};
+use crate::current;
+use crate::direct::{Direct, DirectCommand};
 use crate::event::{Event, EventDescriptor};
 use crate::lane::Lane;
 use crate::passage::Passage;
@@ -24,7 +25,7 @@ const KEPT: usize = 64;
 
 thread_local! {
     static ROUTES: RefCell<Kept> = const {
-        RefCell::new(Kept { bus: 0, epoch: 0, lane: None, places: Vec::new(), running: None })
+        RefCell::new(Kept { bus: 0, epoch: 0, lane: None, places: Vec::new() })
     };
 }
 
@@ -34,8 +35,6 @@ struct Kept {
     epoch: u64,
     lane: Option<Arc<Lane>>,
     places: Vec<Place>,
-    /// What runs on this thread without a context, at the bottom of its stack.
-    running: Option<Rc<dyn Frame>>,
 }
 
 #[derive(Default)]
@@ -43,6 +42,8 @@ struct Place {
     descriptor: usize,
     route: Weak<Route>,
     command: Weak<Command>,
+    /// That of the command.
+    binding: Weak<Binding>,
     known: Known,
 }
 
@@ -52,6 +53,16 @@ pub(crate) enum Way<E> {
     Direct(Rc<Direct<E>>),
     /// By their mailboxes.
     Passage(Rc<Passage>, Arc<Route>),
+    /// By the table.
+    Around,
+}
+
+/// How a call gets to its command.
+pub(crate) enum CommandWay<C: Spec> {
+    /// It is called.
+    Direct(Rc<DirectOf<C>>),
+    /// By the mailbox of its service.
+    Passage(Rc<Passage>, Arc<Binding>),
     /// By the table.
     Around,
 }
@@ -69,6 +80,7 @@ enum Known {
 
 impl Kept {
     /// The place of an event; nothing if it is another's, or something has changed.
+    #[inline]
     fn place(&mut self, bus: &Bus, epoch: u64, descriptor: usize) -> Option<&mut Place> {
         if (self.bus, self.epoch) != (bus.prefix(), epoch) {
             return None;
@@ -77,16 +89,8 @@ impl Kept {
     }
 }
 
-impl Kept {
-    /// What is run directly, as that which runs.
-    fn run<D: Frame + 'static>(&mut self, direct: &Rc<dyn Any>) -> Option<Rc<D>> {
-        let direct = direct.clone().downcast::<D>().ok()?;
-        self.running = Some(direct.clone());
-        Some(direct)
-    }
-}
-
 /// Descriptors are statics of more than a hundred bytes.
+#[inline]
 fn index(descriptor: usize) -> usize {
     (descriptor / 64) % KEPT
 }
@@ -122,6 +126,7 @@ pub(crate) fn of(
     kept(bus, address(descriptor), |place| &mut place.route, || find().ok_or(())).ok()
 }
 
+#[inline]
 fn address<T>(descriptor: &'static T) -> usize {
     std::ptr::from_ref(descriptor).addr()
 }
@@ -153,22 +158,17 @@ fn kept<T, X>(
 }
 
 /// The way of an event from here. Where its listeners are called, what is sent while they run is theirs,
-/// from here on until [`done`].
+/// from here on until [`current::leave_direct`].
 pub(crate) fn way<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor) -> Way<E> {
     let address = address(descriptor);
     let way = ROUTES.with_borrow_mut(|kept| {
-        if kept.running.is_some() {
-            return Some(Way::Around);
-        }
         let place = kept.place(bus, bus.epoch(), address)?;
         match &place.known {
             Known::Nothing => None,
             Known::Around => Some(Way::Around),
-            // A handler calls none.
-            Known::Direct(_) if crate::current::is_one() => Some(Way::Around),
             Known::Direct(direct) => {
-                let direct = direct.clone();
-                Some(kept.run(&direct).map_or(Way::Around, Way::Direct))
+                let direct = direct.clone().downcast().ok();
+                Some(direct.map_or(Way::Around, Way::Direct))
             }
             Known::Passage(passage) => {
                 let route = place.route.upgrade();
@@ -177,11 +177,17 @@ pub(crate) fn way<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor) -> 
             }
         }
     });
-    way.unwrap_or_else(|| {
-        // The next time it is known.
-        resolve::<E>(bus, descriptor, address);
-        Way::Around
-    })
+    match way {
+        // The thread's lane stands for what is called.
+        Some(Way::Passage(..)) if current::is_direct() => Way::Around,
+        Some(Way::Direct(direct)) if !current::enter_direct(direct.clone()) => Way::Around,
+        Some(way) => way,
+        None => {
+            // The next time it is known.
+            resolve::<E>(bus, descriptor, address);
+            Way::Around
+        }
+    }
 }
 
 /// Finds the way of an event out.
@@ -196,7 +202,7 @@ fn resolve<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor, address: u
     let route = bus.route(descriptor.exchange, descriptor.key);
     let known = if let Some(direct) = Direct::<E>::new(bus, epoch, descriptor, &lane) {
         Known::Direct(Rc::new(direct))
-    } else if let Some(passage) = Passage::new(bus, epoch, descriptor, &route, &lane) {
+    } else if let Some(passage) = Passage::of_event(bus, epoch, descriptor, &route, &lane) {
         Known::Passage(Rc::new(passage))
     } else {
         Known::Around
@@ -223,29 +229,35 @@ pub(crate) fn command<X>(
     kept(bus, address(descriptor), |place| &mut place.command, find)
 }
 
-/// A command, if it can be called directly and this thread runs no handler. What is sent while it
-/// runs is its, from here on until [`done`].
-pub(crate) fn direct_command<C: Spec>(bus: &Bus) -> Option<Rc<DirectOf<C>>> {
-    if !C::DESCRIPTOR.handler.options.inline || crate::current::is_one() {
-        return None;
-    }
+/// The way of a call from here. Where the command is called, what is sent while it runs is its, from
+/// here on until [`current::leave_direct`].
+pub(crate) fn command_way<C: Spec>(bus: &Bus) -> CommandWay<C> {
     let address = address(C::DESCRIPTOR);
-    ROUTES.with_borrow_mut(|kept| {
-        if kept.running.is_some() {
-            return None;
+    let way = ROUTES.with_borrow_mut(|kept| {
+        let place = kept.place(bus, bus.epoch(), address)?;
+        match &place.known {
+            Known::Direct(direct) => direct.clone().downcast().ok().map(CommandWay::Direct),
+            Known::Passage(passage) => {
+                let binding = place.binding.upgrade()?;
+                Some(CommandWay::Passage(passage.clone(), binding))
+            }
+            Known::Nothing | Known::Around => None,
         }
-        let Known::Direct(direct) = &kept.place(bus, bus.epoch(), address)?.known else {
-            return None;
-        };
-        let direct = direct.clone();
-        kept.run(&direct)
-    })
+    });
+    match way {
+        // The thread's lane stands for what is called.
+        Some(CommandWay::Passage(..)) if current::is_direct() => CommandWay::Around,
+        Some(CommandWay::Direct(direct)) if !current::enter_direct(direct.clone()) => {
+            CommandWay::Around
+        }
+        way => way.unwrap_or(CommandWay::Around),
+    }
 }
 
 /// The command `C`, called directly.
-type DirectOf<C> = DirectCommand<<C as Spec>::Args, <C as Spec>::Ok, <C as Spec>::Err>;
+pub(crate) type DirectOf<C> = DirectCommand<<C as Spec>::Args, <C as Spec>::Ok, <C as Spec>::Err>;
 
-/// Finds out whether the next call of a command can be direct.
+/// Finds the way of a command out.
 pub(crate) fn resolve_command<C: Spec>(bus: &Bus, command: &Command) {
     let address = address(C::DESCRIPTOR);
     let epoch = bus.epoch();
@@ -255,19 +267,17 @@ pub(crate) fn resolve_command<C: Spec>(bus: &Bus, command: &Command) {
     });
     let Some(lane) = unknown else { return };
     let lane = lane.unwrap_or_else(|| bus.0.lanes.open(&bus.0.fired));
-    let direct = DirectOf::<C>::new(bus, epoch, command, &lane);
-    let known = direct.map_or(Known::Around, |direct| Known::Direct(Rc::new(direct)));
+    let known = if let Some(direct) = DirectOf::<C>::new(bus, epoch, command, &lane) {
+        Known::Direct(Rc::new(direct))
+    } else if let Some(passage) = Passage::of_command::<C>(bus, epoch, command, &lane) {
+        Known::Passage(Rc::new(passage))
+    } else {
+        Known::Around
+    };
     keep(bus, epoch, address, lane, known);
-}
-
-/// Nothing runs directly on this thread any more.
-pub(crate) fn done() {
-    let running = ROUTES.with_borrow_mut(|kept| kept.running.take());
-    drop(running);
-}
-
-/// What runs directly on this thread, as a handler that it runs.
-pub(crate) fn current() -> Option<Current> {
-    let running = ROUTES.try_with(|kept| kept.borrow().running.clone()).ok().flatten();
-    running.and_then(|running| running.current())
+    ROUTES.with_borrow_mut(|kept| {
+        if let Some(place) = kept.place(bus, epoch, address) {
+            place.binding = Arc::downgrade(&command.binding);
+        }
+    });
 }

@@ -3,7 +3,7 @@
 #[cfg(not(all(test, autobus_loom)))]
 pub(crate) use std::sync::{
     Condvar, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize},
+    atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, fence},
 };
 #[cfg(not(all(test, autobus_loom)))]
 pub(crate) use std::thread;
@@ -11,7 +11,7 @@ pub(crate) use std::thread;
 #[cfg(all(test, autobus_loom))]
 pub(crate) use loom::sync::{
     Condvar, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize},
+    atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, fence},
 };
 
 #[cfg(all(test, autobus_loom))]

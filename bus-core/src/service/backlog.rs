@@ -36,6 +36,8 @@ struct Lane {
 pub(super) enum Next {
     /// Plain listeners of one event, as a whole.
     Group(Arc<dyn Message>),
+    /// A call for the first time, of a plain command.
+    Call(Arc<dyn Message>),
     One(Delivery),
 }
 
@@ -100,6 +102,16 @@ impl Backlog {
     /// delivery.
     pub(super) fn next_entry(&mut self, service: &Service) -> Option<Next> {
         let front = self.queue.front().filter(|_| self.own.is_empty());
+        if let Some(Entry::First(message)) = front
+            && message.call().is_some()
+            && message.arrival().is_none()
+            && message.handler().is_some_and(|binding| binding.plain.is_some())
+        {
+            return match self.queue.pop_front()? {
+                Entry::First(message) => Some(Next::Call(message)),
+                Entry::One(delivery) => Some(Next::One(*delivery)),
+            };
+        }
         if let Some(Entry::First(message)) = front
             && let Some(group) = message.route().and_then(|route| route.group(service))
             && group.is_plain

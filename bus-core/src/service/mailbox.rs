@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use event_listener::{Event, EventListener, Listener as _};
 
+use super::Service;
 use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::message::Message;
 use crate::receipt::Ticket;
 use crate::router::Target;
-use super::Service;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, fence};
 
 /// How many times the bound a mailbox may hold before firing fails.
 const HARD: usize = 64;
@@ -59,7 +59,10 @@ pub(crate) struct Mailbox<E> {
     queue: Mutex<Queue<E>>,
     accepted: AtomicU64,
     started: AtomicU64,
+    /// What is done on the service's own thread, which alone writes this.
     done: AtomicU64,
+    /// What is done on others.
+    done_elsewhere: AtomicU64,
     /// Receipts that wait for space.
     waiting: AtomicUsize,
     space: Event,
@@ -168,6 +171,7 @@ impl<E> Mailbox<E> {
             accepted: AtomicU64::new(0),
             started: AtomicU64::new(0),
             done: AtomicU64::new(0),
+            done_elsewhere: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             space: Event::new(),
             patient: AtomicUsize::new(0),
@@ -217,11 +221,13 @@ impl<E> Mailbox<E> {
     }
 
     /// Whether delivery `number` is within the bound.
+    #[inline]
     fn has_started(&self, number: u64) -> bool {
         number <= self.started.load(Ordering::SeqCst) + self.bound as u64
     }
 
     /// Deliveries that have not started.
+    #[inline]
     pub(crate) fn depth(&self) -> usize {
         let started = self.started.load(Ordering::Acquire);
         let accepted = self.accepted.load(Ordering::Acquire);
@@ -229,15 +235,21 @@ impl<E> Mailbox<E> {
     }
 
     /// Whether everything that was accepted is done.
+    #[inline]
     pub(crate) fn is_idle(&self) -> bool {
-        let done = self.done.load(Ordering::Acquire);
-        done == self.accepted.load(Ordering::Acquire)
+        self.open() == 0
     }
 
     /// How many deliveries are accepted and not done.
+    #[inline]
     pub(crate) fn open(&self) -> u64 {
-        let done = self.done.load(Ordering::Acquire);
+        let done = self.done();
         self.accepted.load(Ordering::Acquire).saturating_sub(done)
+    }
+
+    #[inline]
+    fn done(&self) -> u64 {
+        self.done.load(Ordering::Acquire) + self.done_elsewhere.load(Ordering::Acquire)
     }
 
     /// How many deliveries were ever accepted.
@@ -287,6 +299,7 @@ impl<E> Mailbox<E> {
     }
 
     /// The handlers of so many deliveries start.
+    #[inline]
     pub(crate) fn start(&self, deliveries: u64) {
         self.started.fetch_add(deliveries, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 && self.waiting.swap(0, Ordering::SeqCst) > 0 {
@@ -306,10 +319,28 @@ impl<E> Mailbox<E> {
         self.started.fetch_sub(deliveries, Ordering::SeqCst);
     }
 
-    /// So many deliveries are done: settled, or waiting for their next attempt.
+    /// So many deliveries are done: settled, or waiting for their next attempt. For the service's own
+    /// thread.
+    #[inline]
     pub(crate) fn finish(&self, deliveries: u64) {
-        let done = self.done.fetch_add(deliveries, Ordering::AcqRel) + deliveries;
-        if done == self.accepted.load(Ordering::Acquire) {
+        self.done.store(self.done.load(Ordering::Relaxed) + deliveries, Ordering::Release);
+        if self.has_substitutes() {
+            // Of two who finish at the same time one sees that both have.
+            fence(Ordering::SeqCst);
+        }
+        self.note_idle();
+    }
+
+    /// The same on another thread.
+    pub(crate) fn finish_elsewhere(&self, deliveries: u64) {
+        self.done_elsewhere.fetch_add(deliveries, Ordering::AcqRel);
+        fence(Ordering::SeqCst);
+        self.note_idle();
+    }
+
+    #[inline]
+    fn note_idle(&self) {
+        if self.is_idle() {
             self.idle.notify(usize::MAX);
         }
     }
@@ -399,6 +430,7 @@ impl<E> Mailbox<E> {
     }
 
     /// Whether there are threads beside the service's own.
+    #[inline]
     pub(crate) fn has_substitutes(&self) -> bool {
         self.substitutes.load(Ordering::Acquire) > 0
     }

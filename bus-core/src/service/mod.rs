@@ -20,7 +20,8 @@ use std::time::Instant;
 use event_listener::{Event, Listener as _};
 
 use self::backlog::{Backlog, Next};
-pub(crate) use self::mailbox::{Entry, Limit, Mailbox, targets};
+use self::mailbox::targets;
+pub(crate) use self::mailbox::{Entry, Limit, Mailbox};
 pub(crate) use self::progress::Progress;
 pub(crate) use self::turn::Turn;
 pub(crate) use self::worker::spawn;
@@ -105,6 +106,7 @@ impl Service {
 
     /// Accepts an entry, which stands for so many deliveries. Gives the number of the last one if the
     /// mailbox is over its bound with it; gives the entry back if the service has stopped.
+    #[inline]
     pub(crate) fn accept(
         self: &Arc<Self>,
         bus: &Bus,
@@ -130,6 +132,7 @@ impl Service {
     }
 
     /// Whether its mailbox takes so many more.
+    #[inline]
     pub(crate) fn has_room(&self, limit: Limit, more: usize) -> bool {
         self.mailbox.depth().saturating_add(more) <= limit.of(self.mailbox.bound)
     }
@@ -145,13 +148,19 @@ impl Service {
         waiting.chain(self.mailbox.clear()).collect()
     }
 
+    #[inline]
     pub(crate) fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// Takes the first in line of a service without state.
+    /// Takes the first in line of a service without state; the group that ran before is over.
     fn next_entry(&self) -> Option<Next> {
-        self.backlog().next_entry(self)
+        let (next, _over) = {
+            let mut backlog = self.backlog();
+            let over = backlog.take_running();
+            (backlog.next_entry(self), over)
+        };
+        next
     }
 
     /// Takes what is left of the group that runs, and has it end after the listener that runs.
@@ -166,6 +175,9 @@ impl Service {
 
     /// Takes what is left of a group that has ended early, unless somebody else has taken it.
     fn take_cut_short(&self) -> Vec<Delivery> {
+        if !self.progress.is_cut() {
+            return Vec::new();
+        }
         let running = self.backlog().take_running();
         running.map_or_else(Vec::new, |message| {
             self.progress.unbegun(&message, targets(&message, self))
@@ -176,9 +188,8 @@ impl Service {
     /// and had time to.
     pub(crate) fn take_stuck(&self) -> Vec<Delivery> {
         let running = self.backlog().take_running();
-        running.map_or_else(Vec::new, |message| {
-            self.progress.after(&message, targets(&message, self))
-        })
+        running
+            .map_or_else(Vec::new, |message| self.progress.after(&message, targets(&message, self)))
     }
 
     /// Looks at the handler of each delivery that was accepted and has not started. One that is just
@@ -215,7 +226,7 @@ impl std::fmt::Debug for Service {
 /// Runs a synchronous delivery on a thread that is not the service's own.
 fn serve_one(home: &Rc<Home>, delivery: Delivery) {
     let Home { bus, service } = &**home;
-    let started = Started::new(&**service);
+    let started = Started::elsewhere(&**service);
     unharmed(service, || {
         if let Some(result) = delivery.attempt(home, &Instance::NONE, Inline::No) {
             delivery.conclude(bus, result);
@@ -232,10 +243,11 @@ fn unharmed(service: &Service, run: impl FnOnce()) {
     }
 }
 
-/// That a delivery has started; done when dropped.
+/// That a delivery has started, on the service's own thread unless it says otherwise; done when dropped.
 struct Started<S: Deref<Target = Service>> {
     service: S,
     deliveries: u64,
+    at_home: bool,
 }
 
 impl<S: Deref<Target = Service>> Started<S> {
@@ -245,12 +257,24 @@ impl<S: Deref<Target = Service>> Started<S> {
 
     fn several(service: S, deliveries: u64) -> Self {
         service.mailbox.start(deliveries);
-        Self { service, deliveries }
+        Self { service, deliveries, at_home: true }
+    }
+
+    /// On a thread that is not the service's own.
+    fn elsewhere(service: S) -> Self {
+        let mut started = Self::new(service);
+        started.at_home = false;
+        started
     }
 }
 
 impl<S: Deref<Target = Service>> Drop for Started<S> {
     fn drop(&mut self) {
-        self.service.mailbox.finish(self.deliveries);
+        let mailbox = &self.service.mailbox;
+        if self.at_home {
+            mailbox.finish(self.deliveries);
+        } else {
+            mailbox.finish_elsewhere(self.deliveries);
+        }
     }
 }

@@ -22,23 +22,27 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// A group of so many begins.
+    #[inline]
     pub(super) fn begin(&self, len: usize) {
         self.at.store(0, Ordering::Relaxed);
         self.end.store(len, Ordering::Relaxed);
     }
 
     /// The listener that runs or is the next to run; nothing at the end.
+    #[inline]
     pub(crate) fn at(&self) -> Option<usize> {
         let at = self.at.load(Ordering::Relaxed);
         (at < self.end.load(Ordering::Relaxed)).then_some(at)
     }
 
     /// How many are over, while the group is.
+    #[inline]
     pub(super) fn place(&self) -> usize {
         self.at.load(Ordering::Relaxed)
     }
 
     /// The listener runs whose place among the outcomes this is.
+    #[inline]
     pub(crate) fn enter(&self, slot: u32) {
         self.slot.store(slot, Ordering::Relaxed);
     }
@@ -49,6 +53,7 @@ impl Progress {
     }
 
     /// On to the next one.
+    #[inline]
     pub(crate) fn advance(&self) {
         self.at.store(self.at.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
@@ -56,6 +61,11 @@ impl Progress {
     /// The group ends after the listener that runs.
     pub(super) fn cut(&self) {
         self.end.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether somebody had the group end early.
+    pub(super) fn is_cut(&self) -> bool {
+        self.end.load(Ordering::Relaxed) == 0
     }
 
     /// What comes after the listener that runs.

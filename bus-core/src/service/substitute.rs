@@ -72,7 +72,11 @@ impl Substitute {
         if self.consumes.get() && self.service.mailbox.is_recalled() {
             self.give_up();
         }
-        let delivery = self.consumes.get().then(|| self.service.backlog().next_of_any(&self.service)).flatten();
+        let delivery = self
+            .consumes
+            .get()
+            .then(|| self.service.backlog().next_of_any(&self.service))
+            .flatten();
         let served = delivery.is_some();
         match delivery {
             Some(delivery) if delivery.binding.code.is_async() => self.service.hand_over(delivery),

@@ -25,8 +25,8 @@ use futures_lite::future::yield_now;
 
 use super::backlog::{Holders, Next};
 use super::tasks::Tasks;
-use super::{Entry, Service, Started, stand, substitute, targets, unharmed};
-use crate::binding::Binding;
+use super::{Entry, Service, Started, stand, substitute, unharmed};
+use crate::binding::{Binding, Counts};
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::current::{self, Current, GroupFrame, Home, Inline};
@@ -279,10 +279,15 @@ impl Worker {
     fn step(self: &Rc<Self>) -> Step {
         let Some(next) = self.next() else { return Step::Stuck };
         // Who waits for an answer is woken by it, and is not to be let go first as well.
-        let calls = matches!(&next, Next::One(delivery) if delivery.message.call().is_some());
+        let calls = match &next {
+            Next::Group(_) => false,
+            Next::Call(_) => true,
+            Next::One(delivery) => delivery.message.call().is_some(),
+        };
         self.streak.set(if calls { 0 } else { self.streak.get().saturating_add(1) });
         unharmed(&self.service, || match next {
             Next::Group(message) => self.run_group(&message),
+            Next::Call(message) => self.run_call(&message),
             Next::One(delivery) if delivery.binding.code.is_async() => self.start(delivery),
             Next::One(delivery) => self.run_sync(delivery),
         });
@@ -291,12 +296,14 @@ impl Worker {
 
     /// Runs plain listeners of one event, one after another: one start, one end, one settling.
     fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>) {
-        let targets = targets(message, &self.service);
+        let group = message.route().and_then(|route| route.group(&self.service));
+        let Some(group) = group else { return };
+        let targets = &group.targets;
         let progress = self.service.progress();
         let mut started = Started::several(&*self.service, targets.len() as u64);
         let mut apart = 0;
         while progress.at().is_some() {
-            let run = || catch_unwind(AssertUnwindSafe(|| message.run_group(targets, progress)));
+            let run = || catch_unwind(AssertUnwindSafe(|| message.run_group(group, progress)));
             let ran = if self.frame.enter(message.head()) {
                 let ran = run();
                 self.frame.leave();
@@ -323,11 +330,33 @@ impl Worker {
         }
         Head::settle_all(message, progress.place() - apart);
         started.deliveries -= self.given_back.take();
-        if targets.len() > 1 {
-            // Nothing, unless the group was to end early.
-            for delivery in self.service.take_cut_short() {
-                self.bus.refuse(&self.service, Entry::one(delivery));
+        // Nothing, unless the group was to end early.
+        for delivery in self.service.take_cut_short() {
+            self.bus.refuse(&self.service, Entry::one(delivery));
+        }
+    }
+
+    /// Runs a plain command that is called for the first time.
+    fn run_call(self: &Rc<Self>, call: &Arc<dyn Message>) {
+        let Some(binding) = call.handler() else { return };
+        let delivery = || Delivery::first(binding.clone(), call.clone());
+        let plain = binding.plain.filter(|_| self.bus.is_bare());
+        let is_wanted = call.call().is_some_and(|caller| !caller.is_cancelled());
+        let Some(plain) = plain.filter(|_| is_wanted && self.frame.enter(call.head())) else {
+            return self.run_sync(delivery());
+        };
+        let _started = Started::new(&*self.service);
+        self.service.progress().enter(0);
+        let ran = catch_unwind(AssertUnwindSafe(|| call.run_plain(plain)));
+        self.frame.leave();
+        match ran {
+            Ok(Some(Ok(()))) => {
+                Counts::add_alone(&binding.counts.handled);
+                call.head().settle(0, 1, Ok(()));
             }
+            Ok(Some(Err(failure))) => self.conclude(delivery(), Err(failure)),
+            Ok(None) => self.run_started(delivery()),
+            Err(panic) => self.conclude(delivery(), Err(Failure::panic(panic))),
         }
     }
 

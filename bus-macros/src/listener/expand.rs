@@ -128,6 +128,12 @@ fn body(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
     let takes_payload_alone = listener.payload().is_some_and(is_lent) && arguments.len() == 1;
     if takes_payload_alone && expand::can_be_plain(shape) {
         let call = expand::call(shape, &arguments);
+        if let Output::Unit = shape.output {
+            return code! {{
+                const __PLAIN: fn(&__Payload) = |#held| #call;
+                #p::Body::Plain(|#ctx, _| { #before __PLAIN(&#held); Ok(()) }, &__PLAIN)
+            }};
+        }
         return code! {{
             const __PLAIN: fn(&__Payload) -> #p::HandlerResult = |#held| {
                 let __returned = #call;
