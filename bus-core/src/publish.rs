@@ -25,7 +25,7 @@ use crate::name;
 use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket, Unread};
 use crate::router::{Group, Route, Target};
-use crate::routes::{self, CommandWay, Way};
+use crate::routes::{self, Way};
 use crate::service::{Entry, Limit, Service};
 use crate::table::{ByName, Command, Table};
 
@@ -442,12 +442,21 @@ impl Bus {
 
     /// Executes command `C`.
     pub(crate) fn execute<C: Spec>(&self, args: C::Args) -> Promise<C::Ok, C::Err> {
-        let called = match routes::command_way::<C>(self) {
-            CommandWay::Around => Err(args),
-            CommandWay::Direct(command) => command.call(self, args).map(Promise::ready),
-            CommandWay::Passage(passage, binding) => passage.call::<C>(self, binding, args),
+        let called = if C::DESCRIPTOR.handler.options.inline {
+            match routes::direct_command::<C>(self) {
+                Some(command) => command.call(self, args).map(Promise::ready),
+                None => Err(args),
+            }
+        } else {
+            match routes::command_passage::<C>(self) {
+                Some((passage, binding)) => passage.call::<C>(self, binding, args),
+                None => Err(args),
+            }
         };
-        called.unwrap_or_else(|args| self.execute_later::<C>(args))
+        match called {
+            Ok(promise) => promise,
+            Err(args) => self.execute_later::<C>(args),
+        }
     }
 
     fn execute_later<C: Spec>(&self, args: C::Args) -> Promise<C::Ok, C::Err> {

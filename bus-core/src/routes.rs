@@ -57,16 +57,6 @@ pub(crate) enum Way<E> {
     Around,
 }
 
-/// How a call gets to its command.
-pub(crate) enum CommandWay<C: Spec> {
-    /// It is called.
-    Direct(Rc<DirectOf<C>>),
-    /// By the mailbox of its service.
-    Passage(Rc<Passage>, Arc<Binding>),
-    /// By the table.
-    Around,
-}
-
 /// What is known of the way of an event or a command.
 #[derive(Default)]
 enum Known {
@@ -163,24 +153,27 @@ pub(crate) fn way<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor) -> 
     let address = address(descriptor);
     let way = ROUTES.with_borrow_mut(|kept| {
         let place = kept.place(bus, bus.epoch(), address)?;
-        match &place.known {
-            Known::Nothing => None,
-            Known::Around => Some(Way::Around),
-            Known::Direct(direct) => {
-                let direct = direct.clone().downcast().ok();
-                Some(direct.map_or(Way::Around, Way::Direct))
-            }
-            Known::Passage(passage) => {
-                let route = place.route.upgrade();
-                let way = |route| Way::Passage(passage.clone(), route);
-                Some(route.map_or(Way::Around, way))
-            }
+        if let Known::Direct(direct) = &place.known {
+            return direct.clone().downcast().ok().map(Way::Direct);
         }
+        if let Known::Passage(passage) = &place.known
+            && let Some(route) = place.route.upgrade()
+        {
+            return Some(Way::Passage(passage.clone(), route));
+        }
+        // Looked for once; a route that was forgotten is found by the table.
+        (!matches!(place.known, Known::Nothing)).then_some(Way::Around)
     });
     match way {
+        Some(Way::Direct(direct)) => {
+            if current::enter_direct(direct.clone()) {
+                Way::Direct(direct)
+            } else {
+                Way::Around
+            }
+        }
         // The thread's lane stands for what is called.
         Some(Way::Passage(..)) if current::is_direct() => Way::Around,
-        Some(Way::Direct(direct)) if !current::enter_direct(direct.clone()) => Way::Around,
         Some(way) => way,
         None => {
             // The next time it is known.
@@ -229,29 +222,28 @@ pub(crate) fn command<X>(
     kept(bus, address(descriptor), |place| &mut place.command, find)
 }
 
-/// The way of a call from here. Where the command is called, what is sent while it runs is its, from
-/// here on until [`current::leave_direct`].
-pub(crate) fn command_way<C: Spec>(bus: &Bus) -> CommandWay<C> {
+/// A command, if it can be called directly and this thread runs no handler. What is sent while it
+/// runs is its, from here on until [`current::leave_direct`].
+pub(crate) fn direct_command<C: Spec>(bus: &Bus) -> Option<Rc<DirectOf<C>>> {
     let address = address(C::DESCRIPTOR);
-    let way = ROUTES.with_borrow_mut(|kept| {
+    let direct =
+        ROUTES.with_borrow_mut(|kept| match &kept.place(bus, bus.epoch(), address)?.known {
+            Known::Direct(direct) => direct.clone().downcast::<DirectOf<C>>().ok(),
+            _ => None,
+        });
+    direct.filter(|direct| current::enter_direct(direct.clone()))
+}
+
+/// The passage of a command, and its binding.
+pub(crate) fn command_passage<C: Spec>(bus: &Bus) -> Option<(Rc<Passage>, Arc<Binding>)> {
+    let address = address(C::DESCRIPTOR);
+    let passage = ROUTES.with_borrow_mut(|kept| {
         let place = kept.place(bus, bus.epoch(), address)?;
-        match &place.known {
-            Known::Direct(direct) => direct.clone().downcast().ok().map(CommandWay::Direct),
-            Known::Passage(passage) => {
-                let binding = place.binding.upgrade()?;
-                Some(CommandWay::Passage(passage.clone(), binding))
-            }
-            Known::Nothing | Known::Around => None,
-        }
+        let Known::Passage(passage) = &place.known else { return None };
+        Some((passage.clone(), place.binding.upgrade()?))
     });
-    match way {
-        // The thread's lane stands for what is called.
-        Some(CommandWay::Passage(..)) if current::is_direct() => CommandWay::Around,
-        Some(CommandWay::Direct(direct)) if !current::enter_direct(direct.clone()) => {
-            CommandWay::Around
-        }
-        way => way.unwrap_or(CommandWay::Around),
-    }
+    // The thread's lane stands for what is called.
+    passage.filter(|_| !current::is_direct())
 }
 
 /// The command `C`, called directly.
