@@ -346,6 +346,12 @@ pub(crate) fn with<R>(look: impl FnOnce(&Current) -> R) -> Option<R> {
     })
 }
 
+/// Whether it is plain to see that this thread runs no handler.
+#[inline]
+pub(crate) fn is_quiet() -> bool {
+    CURRENT.with_borrow(|here| here.direct.is_none() && !here.has_handler())
+}
+
 /// Whether this thread is running a handler.
 pub(crate) fn is_any() -> bool {
     with(|_| ()).is_some()

@@ -168,7 +168,9 @@ impl Head {
     #[inline]
     pub(crate) fn numbered(bus: &crate::bus::Bus, deliveries: usize, seq: u64) -> Self {
         let mut more = None;
-        if let Some(Cause { origin, correlation, in_wake, chain }) = current::cause(bus) {
+        if !current::is_quiet()
+            && let Some(Cause { origin, correlation, in_wake, chain }) = current::cause(bus)
+        {
             more = Some(More { cause: origin, correlation, in_wake, chain, ..More::of(seq) });
         }
         let bits = usize::try_from(BITS).unwrap_or(usize::MAX);

@@ -78,7 +78,9 @@ impl Passage {
             return Err(args);
         }
         let head = Head::numbered(bus, 1, self.number(bus));
-        bus.stamp(&head, binding.wants_context);
+        if binding.wants_context {
+            head.time(|| bus.clock().time());
+        }
         let deadline = bus.deadline_of(&binding);
         let call = Arc::new(Call::<C::Args, C::Ok, C::Err>::new(head, binding, args));
         let service = &call.binding().service;
@@ -111,24 +113,28 @@ impl Passage {
             return Err(event);
         }
         let head = Head::numbered(bus, route.len(), self.number(bus));
-        bus.stamp(&head, route.wants_context);
+        if route.wants_context {
+            head.time(|| bus.clock().time());
+        }
         let message = Arc::new(Firing::new(head, route, event));
-        let (mut over, mut refused) = (Vec::new(), Vec::new());
+        let (mut over, mut refused) = (Vec::new(), None);
         for Group { service, targets, .. } in &message.as_route().groups {
             match service.accept(bus, Entry::First(message.clone()), targets.len()) {
                 Ok(None) => {}
                 Ok(Some(number)) => {
                     over.push(Ticket { service: service.clone(), number, listener: None });
                 }
-                Err(entry) => refused.push((service.clone(), entry)),
+                Err(entry) => {
+                    refused.get_or_insert_with(Vec::new).push((service.clone(), entry));
+                }
             }
         }
         self.lane.count();
         self.lane.leave(bus);
-        if !(over.is_empty() && refused.is_empty()) {
-            bus.settle_sent(&over, refused);
+        if refused.is_some() || !over.is_empty() {
+            bus.settle_sent(&over, refused.unwrap_or_default());
         }
-        Ok(Receipt::enqueued(bus, message, over))
+        Ok(Receipt::queued(message, over))
     }
 
     fn number(&self, bus: &Bus) -> u64 {

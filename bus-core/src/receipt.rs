@@ -130,6 +130,12 @@ impl Receipt {
         Self { state: State::Enqueued(message, over), late }
     }
 
+    /// As [`enqueued`](Self::enqueued), on a bus that is no test bus.
+    #[inline]
+    pub(crate) fn queued(message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
+        Self { state: State::Enqueued(message, over), late: None }
+    }
+
     /// Of an event that all its listeners have handled.
     #[inline]
     pub(crate) fn heard(by: Heard) -> Self {

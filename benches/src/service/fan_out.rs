@@ -87,7 +87,8 @@ names_8!(listeners seven "fan_7" 7);
 
 fn ours() -> impl FnMut(u64, u64) -> Tally {
     let names: Vec<String> = (0..8).map(|service| format!("fan_{service}")).collect();
-    let bus = crate::bus_of(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    // A bound counts deliveries, of which an event is eight here: as many events as the channels hold.
+    let bus = bus::builder().services(names).mailbox(8 * BOUND).build().expect("a bus");
     move |first, n| {
         expect(n);
         for id in first..first + n {

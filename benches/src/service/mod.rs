@@ -5,6 +5,7 @@ mod actix;
 mod channels;
 mod deque;
 mod fan_out;
+mod floor;
 #[cfg(feature = "peers")]
 mod jaeb;
 #[cfg(feature = "peers")]
@@ -32,6 +33,7 @@ fn one<const P: u64>(name: &'static str, target: f64) -> Workload {
     let mut peers = vec![
         Candidate::new("crossbeam-channel", channels::crossbeam::<P>),
         Candidate::new("autobus", ours::fire::<P>),
+        Candidate::new("floor of the promises", floor::promises::<P>),
         Candidate::new("std sync_channel", channels::std::<P>),
         #[cfg(feature = "peers")]
         Candidate::new("kanal", channels::kanal::<P>),

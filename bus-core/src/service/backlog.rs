@@ -102,30 +102,30 @@ impl Backlog {
     /// delivery.
     pub(super) fn next_entry(&mut self, service: &Service) -> Option<Next> {
         let front = self.queue.front().filter(|_| self.own.is_empty());
-        if let Some(Entry::First(message)) = front
-            && message.call().is_some()
-            && message.arrival().is_none()
-            && message.handler().is_some_and(|binding| binding.plain.is_some())
-        {
-            return match self.queue.pop_front()? {
-                Entry::First(message) => Some(Next::Call(message)),
-                Entry::One(delivery) => Some(Next::One(*delivery)),
+        let Some(Entry::First(message)) = front else {
+            return self.next(service).map(Next::One);
+        };
+        let as_whole: fn(Arc<dyn Message>) -> Next = if let Some(route) = message.route() {
+            let Some(group) = route.group(service).filter(|group| group.is_plain) else {
+                return self.next(service).map(Next::One);
             };
-        }
-        if let Some(Entry::First(message)) = front
-            && let Some(group) = message.route().and_then(|route| route.group(service))
-            && group.is_plain
-        {
             service.progress().begin(group.targets.len());
             if group.targets.len() > 1 {
                 self.running = Some(message.clone());
             }
-            return match self.queue.pop_front()? {
-                Entry::First(message) => Some(Next::Group(message)),
-                Entry::One(delivery) => Some(Next::One(*delivery)),
-            };
+            Next::Group
+        } else if message.handler().is_some_and(|binding| binding.plain.is_some())
+            && message.call().is_some()
+            && message.arrival().is_none()
+        {
+            Next::Call
+        } else {
+            return self.next(service).map(Next::One);
+        };
+        match self.queue.pop_front()? {
+            Entry::First(message) => Some(as_whole(message)),
+            Entry::One(delivery) => Some(Next::One(*delivery)),
         }
-        self.next(service).map(Next::One)
     }
 
     /// The group that runs is over, or who calls this sees to the rest of it.

@@ -175,9 +175,6 @@ impl Service {
 
     /// Takes what is left of a group that has ended early, unless somebody else has taken it.
     fn take_cut_short(&self) -> Vec<Delivery> {
-        if !self.progress.is_cut() {
-            return Vec::new();
-        }
         let running = self.backlog().take_running();
         running.map_or_else(Vec::new, |message| {
             self.progress.unbegun(&message, targets(&message, self))

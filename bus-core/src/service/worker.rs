@@ -36,6 +36,7 @@ use crate::failure::{Failure, Reason};
 use crate::handler::{Access, HandlerResult, Instance, OnPanic};
 use crate::message::{CallFault, Head, Message, Ran};
 use crate::park;
+use crate::router::Group;
 
 /// How many handlers may wait on the stack of a service with state before only those run on top that
 /// they themselves have asked for.
@@ -298,42 +299,66 @@ impl Worker {
     fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>) {
         let group = message.route().and_then(|route| route.group(&self.service));
         let Some(group) = group else { return };
-        let targets = &group.targets;
         let progress = self.service.progress();
-        let mut started = Started::several(&*self.service, targets.len() as u64);
+        let mut started = Started::several(&*self.service, group.targets.len() as u64);
+        let apart = match self.run_on(message, group) {
+            Ok(Ran::All) => 0,
+            ran => self.run_apart(message, group, ran),
+        };
+        Head::settle_all(message, progress.place() - apart);
+        started.deliveries -= self.given_back.take();
+        if progress.is_cut() {
+            for delivery in self.service.take_cut_short() {
+                self.bus.refuse(&self.service, Entry::one(delivery));
+            }
+        }
+    }
+
+    /// Runs the listeners of a group from where it is.
+    fn run_on(&self, message: &Arc<dyn Message>, group: &Group) -> thread::Result<Ran> {
+        let progress = self.service.progress();
+        let run = || catch_unwind(AssertUnwindSafe(|| message.run_group(group, progress)));
+        if self.frame.enter(message.head()) {
+            let ran = run();
+            self.frame.leave();
+            return ran;
+        }
+        let _inside = Current::group(&self.home, message).enter();
+        run()
+    }
+
+    /// Goes on with a group of which a listener failed, or is none of its functions. Says how many are
+    /// settled by themselves.
+    #[cold]
+    fn run_apart(
+        self: &Rc<Self>,
+        message: &Arc<dyn Message>,
+        group: &Group,
+        mut ran: thread::Result<Ran>,
+    ) -> usize {
+        let progress = self.service.progress();
         let mut apart = 0;
-        while progress.at().is_some() {
-            let run = || catch_unwind(AssertUnwindSafe(|| message.run_group(group, progress)));
-            let ran = if self.frame.enter(message.head()) {
-                let ran = run();
-                self.frame.leave();
-                ran
-            } else {
-                let _inside = Current::group(&self.home, message).enter();
-                run()
-            };
+        loop {
             let failure = match ran {
                 Ok(Ran::All) => break,
                 Ok(Ran::Failed(failure)) => Some(failure),
                 Ok(Ran::Unfit) => None,
                 Err(panic) => Some(Failure::panic(panic)),
             };
-            let Some(target) = targets.get(progress.place()) else { break };
+            let Some(target) = group.targets.get(progress.place()) else { break };
             let delivery = target.delivery(message, 1);
-            // It is settled by itself.
             apart += 1;
             unharmed(&self.service, || match failure {
                 Some(failure) => self.conclude(delivery, Err(failure)),
                 None => self.run_started(delivery),
             });
             progress.advance();
+            if progress.at().is_none() {
+                break;
+            }
+            ran = self.run_on(message, group);
         }
-        Head::settle_all(message, progress.place() - apart);
-        started.deliveries -= self.given_back.take();
-        // Nothing, unless the group was to end early.
-        for delivery in self.service.take_cut_short() {
-            self.bus.refuse(&self.service, Entry::one(delivery));
-        }
+        apart
     }
 
     /// Runs a plain command that is called for the first time.
