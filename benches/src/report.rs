@@ -115,9 +115,9 @@ pub(crate) fn ours(columns: &[Column]) -> String {
         for column in columns {
             let mut of_it = column.rows.iter().filter(|row| row.workload == *workload).skip(1);
             let ours = of_it.clone().find(|row| row.peer == "autobus");
-            let others = of_it.by_ref().filter(|row| {
-                row.peer != "autobus" && !row.peer.starts_with("floor")
-            });
+            let others = of_it
+                .by_ref()
+                .filter(|row| row.peer != "autobus" && !row.peer.starts_with("floor"));
             let fastest = others.min_by(|a, b| a.ratio.total_cmp(&b.ratio));
             match ours {
                 Some(row) => {

@@ -1,4 +1,5 @@
-//! Every interleaving of a few threads on the mailbox, the turn, parking, and the answer of a promise.
+//! Every interleaving of a few threads on the mailbox, the lanes, the turn, parking, and the answer of a
+//! promise.
 //!
 //! `cargo xtask test interleavings` runs these; they need `--cfg autobus_loom`.
 
@@ -11,6 +12,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use crate::execute_error::ExecuteError;
+use crate::lane::Lanes;
 use crate::park::Sleeper;
 use crate::promise::Slot;
 use crate::service::{Mailbox, Turn};
@@ -180,6 +182,50 @@ fn a_mailbox_has_one_consumer_and_loses_nothing_when_it_changes() {
             mine.join().unwrap();
         }
         assert!(!mailbox.has_substitutes());
+    });
+}
+
+/// The service's own thread and a substitute each count what they have done without asking the other.
+#[test]
+fn of_two_who_finish_at_once_one_sees_that_all_is_done() {
+    loom::model(|| {
+        let mailbox = Arc::new(Mailbox::<u32>::new(8));
+        assert!(mailbox.push(0, 1).is_ok() && mailbox.push(1, 1).is_ok());
+        // A handler of the own thread waits, and a substitute takes the other delivery.
+        assert!(mailbox.step_aside(VecDeque::new()));
+        let substitute = {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || mailbox.finish_elsewhere(1))
+        };
+        let mine = mailbox.finish(1);
+        assert!(mine | substitute.join().unwrap());
+    });
+}
+
+/// A thread that fires looks at the epoch alone; a shutdown that has given the bus another one, and then
+/// finds nobody who fires, knows that nothing comes any more.
+#[test]
+fn what_goes_by_a_lane_is_in_its_mailbox_before_the_bus_takes_itself_for_drained() {
+    loom::model(|| {
+        let lanes = Arc::new(Lanes::default());
+        let lane = lanes.open(&std::sync::atomic::AtomicU64::new(0));
+        let (epoch, fired) = (Arc::new(AtomicUsize::new(1)), Arc::new(AtomicUsize::new(0)));
+        let firing = {
+            let (epoch, fired) = (epoch.clone(), fired.clone());
+            thread::spawn(move || {
+                lane.enter();
+                if epoch.load(Ordering::SeqCst) == 1 {
+                    fired.fetch_add(1, Ordering::Relaxed);
+                }
+                lane.end();
+            })
+        };
+        epoch.fetch_add(1, Ordering::SeqCst);
+        let drained = (!lanes.run()).then(|| fired.load(Ordering::Relaxed));
+        firing.join().unwrap();
+        if let Some(seen) = drained {
+            assert_eq!(seen, fired.load(Ordering::Relaxed));
+        }
     });
 }
 

@@ -4,12 +4,13 @@
 //! is ordered before it looks at the bus's epoch; whoever has given the bus another epoch and then
 //! finds that nothing runs knows that nothing of the former epoch will.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::binding::{Binding, Counts};
 use crate::bus::Bus;
 use crate::router::Route;
+use crate::sync::{AtomicBool, fence, tell};
 
 /// One thread's part of a bus.
 #[derive(Default)]
@@ -54,18 +55,27 @@ impl Lane {
     /// after everybody can see this.
     #[inline]
     pub(crate) fn enter(&self) {
-        self.running.swap(true, Ordering::SeqCst);
+        tell(&self.running);
     }
 
     /// They are over.
     #[inline]
     pub(crate) fn leave(&self, bus: &Bus) {
-        self.running.store(false, Ordering::Release);
-        // Unordered with the store before it: who waits looks again from time to time.
-        if self.watched.load(Ordering::Relaxed) {
-            self.watched.store(false, Ordering::Relaxed);
+        if self.end() {
             bus.0.inline_done.notify(usize::MAX);
         }
+    }
+
+    /// The same; says whether somebody waits for it.
+    #[inline]
+    pub(crate) fn end(&self) -> bool {
+        self.running.store(false, Ordering::Release);
+        // Unordered with the store before it: who waits looks again from time to time.
+        let is_watched = self.watched.load(Ordering::Relaxed);
+        if is_watched {
+            self.watched.store(false, Ordering::Relaxed);
+        }
+        is_watched
     }
 
     /// Counts an event that went to mailboxes.
@@ -128,6 +138,7 @@ impl Lanes {
 
     /// Whether any runs something; who asks is notified, mostly, when it does not any more.
     pub(crate) fn run(&self) -> bool {
+        fence(Ordering::SeqCst);
         let running = |lane: &Arc<Lane>| {
             lane.running.load(Ordering::SeqCst) && {
                 lane.watched.store(true, Ordering::SeqCst);

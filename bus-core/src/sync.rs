@@ -14,6 +14,20 @@ pub(crate) use loom::sync::{
     atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, fence},
 };
 
+/// Tells others something before this thread looks at what they tell in the same way.
+#[cfg(not(all(test, autobus_loom)))]
+#[inline]
+pub(crate) fn tell(flag: &AtomicBool) {
+    flag.swap(true, std::sync::atomic::Ordering::SeqCst);
+}
+
+/// The same for a search, which knows the order of fences alone.
+#[cfg(all(test, autobus_loom))]
+pub(crate) fn tell(flag: &AtomicBool) {
+    flag.store(true, std::sync::atomic::Ordering::Relaxed);
+    fence(std::sync::atomic::Ordering::SeqCst);
+}
+
 #[cfg(all(test, autobus_loom))]
 pub(crate) mod thread {
     pub(crate) use loom::thread::{Thread, current, park};

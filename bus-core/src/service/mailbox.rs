@@ -319,30 +319,32 @@ impl<E> Mailbox<E> {
         self.started.fetch_sub(deliveries, Ordering::SeqCst);
     }
 
-    /// So many deliveries are done: settled, or waiting for their next attempt. For the service's own
-    /// thread.
+    /// So many deliveries are done: settled, or waiting for their next attempt. Says whether all are.
+    /// For the service's own thread.
     #[inline]
-    pub(crate) fn finish(&self, deliveries: u64) {
+    pub(crate) fn finish(&self, deliveries: u64) -> bool {
         self.done.store(self.done.load(Ordering::Relaxed) + deliveries, Ordering::Release);
         if self.has_substitutes() {
             // Of two who finish at the same time one sees that both have.
             fence(Ordering::SeqCst);
         }
-        self.note_idle();
+        self.note_idle()
     }
 
     /// The same on another thread.
-    pub(crate) fn finish_elsewhere(&self, deliveries: u64) {
+    pub(crate) fn finish_elsewhere(&self, deliveries: u64) -> bool {
         self.done_elsewhere.fetch_add(deliveries, Ordering::AcqRel);
         fence(Ordering::SeqCst);
-        self.note_idle();
+        self.note_idle()
     }
 
     #[inline]
-    fn note_idle(&self) {
-        if self.is_idle() {
+    fn note_idle(&self) -> bool {
+        let is_idle = self.is_idle();
+        if is_idle {
             self.idle.notify(usize::MAX);
         }
+        is_idle
     }
 
     /// Takes everything there is into `batch`, for the service's own thread, and recalls the
