@@ -1,8 +1,8 @@
 //! Parts of the runtime that the benchmark measures on their own. For nobody else: no version
 //! promises anything about them.
 
-use crate::router::Trie;
 use crate::table::Table;
+use crate::trie::Trie;
 
 /// Patterns, each with a number.
 #[derive(Default)]

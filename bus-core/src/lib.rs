@@ -69,6 +69,7 @@ mod table;
 pub mod testing;
 mod trace;
 pub mod transport;
+mod trie;
 mod upcast;
 mod verify;
 mod wait;

@@ -1,7 +1,6 @@
 //! From a routing key to the services that want it.
 //!
-//! One trie of words an exchange. Matching follows all branches at once, word by word, so it takes
-//! time by the words of the key and by what matches, not by the number of patterns.
+//! Each exchange has its patterns in a [`Trie`].
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -14,6 +13,7 @@ use crate::delivery::Delivery;
 use crate::handler::Function;
 use crate::message::Message;
 use crate::service::Service;
+use crate::trie::Trie;
 
 /// The listeners of one exchange and key, grouped by what happens to them.
 #[derive(Default)]
@@ -159,161 +159,22 @@ impl Router {
         if let Some(trie) = self.exchanges.get(exchange) {
             trie.matches(key, |order, binding| matched.push((order, binding.clone())));
         }
-        matched.sort_by_key(|(order, _)| *order);
-        let mut bindings: Vec<Arc<Binding>> = Vec::with_capacity(matched.len());
-        let mut seen = std::collections::HashSet::new();
-        for (_, binding) in matched {
-            if seen.insert(Arc::as_ptr(&binding)) {
-                bindings.push(binding);
-            }
-        }
-        Route::new(bindings)
+        // Of those of one listener, the first one stays.
+        matched.sort_by_key(|(order, binding)| (Arc::as_ptr(binding).addr(), *order));
+        matched.dedup_by(|(_, next), (_, binding)| Arc::ptr_eq(next, binding));
+        matched.sort_unstable_by_key(|(order, _)| *order);
+        Route::new(matched.into_iter().map(|(_, binding)| binding).collect())
     }
 
     /// Every listener that is bound, once.
     pub(crate) fn bindings(&self) -> Vec<Arc<Binding>> {
         let mut bindings = Vec::new();
         for trie in self.exchanges.values() {
-            trie.root.each(&mut |binding: &Arc<Binding>| bindings.push(binding.clone()));
+            trie.each(|binding| bindings.push(binding.clone()));
         }
         bindings.sort_by_key(|binding| Arc::as_ptr(binding).addr());
         bindings.dedup_by(|a, b| Arc::ptr_eq(a, b));
         bindings
-    }
-}
-
-/// Patterns, word by word.
-pub(crate) struct Trie<V> {
-    root: Node<V>,
-    next: u64,
-}
-
-struct Node<V> {
-    words: HashMap<Box<str>, Node<V>>,
-    star: Option<Box<Node<V>>>,
-    hash: Option<Box<Node<V>>>,
-    values: Vec<(u64, V)>,
-}
-
-impl<V> Default for Node<V> {
-    fn default() -> Self {
-        Self { words: HashMap::new(), star: None, hash: None, values: Vec::new() }
-    }
-}
-
-impl<V> Default for Trie<V> {
-    fn default() -> Self {
-        Self { root: Node::default(), next: 0 }
-    }
-}
-
-impl<V> Trie<V> {
-    pub(crate) fn insert(&mut self, pattern: &str, value: V) {
-        let mut node = &mut self.root;
-        for word in pattern.split('.') {
-            node = match word {
-                "*" => node.star.get_or_insert_default(),
-                "#" => node.hash.get_or_insert_default(),
-                word => node.words.entry(word.into()).or_default(),
-            };
-        }
-        node.values.push((self.next, value));
-        self.next += 1;
-    }
-
-    pub(crate) fn remove(&mut self, pattern: &str, gone: impl Fn(&V) -> bool) {
-        let words: Vec<&str> = pattern.split('.').collect();
-        self.root.remove(&words, &gone);
-    }
-
-    /// Calls `found` with every value whose pattern matches, and its order of insertion.
-    pub(crate) fn matches<'a>(&'a self, key: &str, mut found: impl FnMut(u64, &'a V)) {
-        // A node is active once the words so far lead to it. `looping` marks one behind a `#`,
-        // which stays active for any further word.
-        let mut active: Vec<(&Node<V>, bool)> = Vec::new();
-        let mut next: Vec<(&Node<V>, bool)> = Vec::new();
-        enter(&mut active, &self.root, false);
-        for word in key.split('.') {
-            for &(node, looping) in &active {
-                if looping {
-                    enter(&mut next, node, true);
-                }
-                if let Some(child) = node.words.get(word) {
-                    enter(&mut next, child, false);
-                }
-                if let Some(child) = &node.star {
-                    enter(&mut next, child, false);
-                }
-            }
-            std::mem::swap(&mut active, &mut next);
-            next.clear();
-        }
-        for (node, _) in active {
-            for (order, value) in &node.values {
-                found(*order, value);
-            }
-        }
-    }
-}
-
-/// Makes `node` active, and what a `#` of zero words leads to.
-fn enter<'a, V>(active: &mut Vec<(&'a Node<V>, bool)>, node: &'a Node<V>, looping: bool) {
-    let mut node = node;
-    let mut looping = looping;
-    loop {
-        if active.iter().any(|(known, _)| std::ptr::eq(*known, node)) {
-            return;
-        }
-        active.push((node, looping));
-        match &node.hash {
-            Some(child) => node = child,
-            None => return,
-        }
-        looping = true;
-    }
-}
-
-impl<V> Node<V> {
-    fn remove(&mut self, words: &[&str], gone: &impl Fn(&V) -> bool) {
-        let Some((word, rest)) = words.split_first() else {
-            self.values.retain(|(_, value)| !gone(value));
-            return;
-        };
-        let prune = |child: &mut Option<Box<Self>>| {
-            if let Some(node) = child {
-                node.remove(rest, gone);
-                if node.is_empty() {
-                    *child = None;
-                }
-            }
-        };
-        match *word {
-            "*" => prune(&mut self.star),
-            "#" => prune(&mut self.hash),
-            word => {
-                if let Some(node) = self.words.get_mut(word) {
-                    node.remove(rest, gone);
-                    if node.is_empty() {
-                        self.words.remove(word);
-                    }
-                }
-            }
-        }
-    }
-
-    fn each(&self, visit: &mut impl FnMut(&V)) {
-        self.values.iter().for_each(|(_, value)| visit(value));
-        let children = self.words.values().chain(self.star.as_deref()).chain(self.hash.as_deref());
-        for child in children {
-            child.each(visit);
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.values.is_empty()
-            && self.words.is_empty()
-            && self.star.is_none()
-            && self.hash.is_none()
     }
 }
 
@@ -331,63 +192,4 @@ pub(crate) fn matches(pattern: &str, key: &str) -> bool {
     let pattern: Vec<&str> = pattern.split('.').collect();
     let key: Vec<&str> = key.split('.').collect();
     words(&pattern, &key)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn all(words: &[&str], max: usize) -> Vec<String> {
-        let mut level: Vec<String> = words.iter().map(ToString::to_string).collect();
-        let mut names = level.clone();
-        for _ in 1..max {
-            level = level
-                .iter()
-                .flat_map(|name| words.iter().map(move |word| format!("{name}.{word}")))
-                .collect();
-            names.extend(level.iter().cloned());
-        }
-        names
-    }
-
-    #[test]
-    fn the_trie_agrees_with_the_definition_for_every_short_pattern_and_key() {
-        let patterns = all(&["a", "b", "*", "#"], 4);
-        let mut trie = Trie::default();
-        for pattern in &patterns {
-            trie.insert(pattern, pattern.clone());
-        }
-        for key in all(&["a", "b", "c"], 5) {
-            let mut found = Vec::new();
-            trie.matches(&key, |_, pattern| found.push(pattern.as_str()));
-            found.sort_unstable();
-            let mut expected: Vec<&str> =
-                patterns.iter().map(String::as_str).filter(|p| matches(p, &key)).collect();
-            expected.sort_unstable();
-            assert_eq!(found, expected, "key {key}");
-        }
-    }
-
-    #[test]
-    fn removed_patterns_leave_nothing_behind() {
-        let patterns = all(&["a", "*", "#"], 3);
-        let mut trie = Trie::default();
-        for pattern in &patterns {
-            trie.insert(pattern, pattern.clone());
-        }
-        for pattern in &patterns {
-            trie.remove(pattern, |value| value == pattern);
-            trie.matches("a.a.a", |_, value| assert_ne!(value, pattern));
-        }
-        assert!(trie.root.is_empty());
-    }
-
-    #[test]
-    fn many_hashes_take_no_time_that_grows_with_their_combinations() {
-        let mut trie = Trie::default();
-        trie.insert(&["#"; 60].join(".a."), ());
-        let mut hits = 0;
-        trie.matches(&["a"; 120].join("."), |_, ()| hits += 1);
-        assert_eq!(hits, 1);
-    }
 }

@@ -12,10 +12,10 @@ use super::outbox::Outbox;
 use super::queue::Stored;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::router::Trie;
 use crate::transport::{
     Confirm, Dead, Depth, Envelope, Options, Queue, QueueKind, Resolver, Sink, Topology,
 };
+use crate::trie::Trie;
 
 /// Where messages wait.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
