@@ -71,7 +71,8 @@ impl Code {
     /// Runs synchronous code; an asynchronous one answers `None`.
     pub(crate) fn run(&self, ctx: &Context, instance: &Instance) -> Option<HandlerResult> {
         match self {
-            Self::Linked(Body::Sync(run) | Body::Plain(run, _)) => Some(run(ctx, instance)),
+            Self::Linked(Body::Sync(run)) => Some(run(ctx, instance)),
+            Self::Linked(Body::Plain(run, plain)) => Some(run(ctx, *plain)),
             Self::Closure(run) => Some(run(ctx)),
             Self::Linked(Body::Async(_)) | Self::AsyncClosure(_) => None,
         }
@@ -82,8 +83,9 @@ impl Code {
         match self {
             Self::Linked(Body::Async(start)) => start(ctx, instance),
             Self::AsyncClosure(start) => start(ctx),
-            Self::Linked(Body::Sync(run) | Body::Plain(run, _)) => {
-                Box::pin(std::future::ready(run(&ctx, &instance)))
+            Self::Linked(Body::Sync(run)) => Box::pin(std::future::ready(run(&ctx, &instance))),
+            Self::Linked(Body::Plain(run, plain)) => {
+                Box::pin(std::future::ready(run(&ctx, *plain)))
             }
             Self::Closure(run) => Box::pin(std::future::ready(run(&ctx))),
         }

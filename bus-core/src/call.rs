@@ -1,6 +1,7 @@
 //! A command on its way: the call that somebody waits for, and the task that nobody does.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll};
@@ -19,7 +20,7 @@ use crate::message::{CallFault, Caller, Head, Message, Payload};
 use crate::promise::{Reply, Slot};
 use crate::remote::Arrival;
 use crate::waits::Target;
-use crate::wire::decode_args;
+use crate::wire::CommandWire;
 
 /// Copies a value.
 pub type CloneFn<T> = fn(&T) -> T;
@@ -37,7 +38,7 @@ pub trait Spec: 'static {
     /// Copies the arguments, if they can be copied.
     const CLONE: Option<CloneFn<Self::Args>>;
     /// What can be done with an error.
-    const ERRORS: Errors<Self::Err>;
+    const ERRORS: &'static Errors<Self::Err>;
 }
 
 /// What can be done with the error of a command.
@@ -51,6 +52,12 @@ pub struct Errors<E> {
     pub decode: Option<DecodeFn>,
     /// Whether a task that failed with it is tried again.
     pub retry_if: Option<fn(&E) -> bool>,
+}
+
+impl Errors<Infallible> {
+    /// Of a command that cannot fail.
+    pub const NEVER: &'static Self =
+        &Self { text: None, encode: None, decode: None, retry_if: None };
 }
 
 impl<E: 'static> Errors<E> {
@@ -75,11 +82,11 @@ impl<E: 'static> Errors<E> {
 
 /// A command that takes nothing but its arguments, as the function that it is.
 #[derive(Debug)]
-pub struct PlainCommand<A, T, E> {
+pub struct PlainCommand<A, T, E: 'static> {
     /// The function, of its arguments as a tuple.
     pub run: fn(A) -> Result<T, E>,
     /// What can be done with its errors.
-    pub errors: Errors<E>,
+    pub errors: &'static Errors<E>,
 }
 
 /// A call that somebody waits for; one allocation with its answer.
@@ -93,9 +100,6 @@ pub(crate) struct Call<A, T, E> {
     cancelled: AtomicBool,
     cancel: Notify,
 }
-
-/// The call of command `C`.
-type CallOf<C> = Call<<C as Spec>::Args, <C as Spec>::Ok, <C as Spec>::Err>;
 
 impl<A, T, E> Call<A, T, E> {
     pub(crate) fn new(head: Head, binding: Arc<Binding>, args: A) -> Self {
@@ -149,7 +153,7 @@ where
     fn run_plain(&self, plain: Plain) -> Option<HandlerResult> {
         let command = plain.downcast_ref::<PlainCommand<A, T, E>>()?;
         Some(match self.take_args() {
-            Ok(args) => self.close((command.run)(args), &command.errors),
+            Ok(args) => self.close((command.run)(args), command.errors),
             Err(failure) => Err(failure),
         })
     }
@@ -251,7 +255,7 @@ enum Kept<A> {
     Encoded(Vec<u8>, DecodeFn),
     Once(Mutex<Option<A>>),
     /// In the envelope that it came in.
-    Arrived(fn(&[u8]) -> Result<A, CodecError>),
+    Arrived(CommandWire),
 }
 
 impl<A: Send + 'static> Task<A> {
@@ -263,23 +267,25 @@ impl<A: Send + 'static> Task<A> {
         let wire = C::DESCRIPTOR.wire.as_ref();
         let args = match (C::CLONE, wire) {
             (Some(copy), _) => Kept::Copied(Mutex::new(args), copy),
-            (None, Some(wire)) => Kept::Encoded((wire.encode_args)(&args)?, wire.decode_args),
+            (None, Some(wire)) => {
+                Kept::Encoded((wire.types.encode_args)(&args)?, wire.types.decode_args)
+            }
             (None, None) => Kept::Once(Mutex::new(Some(args))),
         };
-        Ok(Self { head, binding, args, encode: wire.map(|wire| wire.encode_args), arrival: None })
+        let encode = wire.map(|wire| wire.types.encode_args);
+        Ok(Self { head, binding, args, encode, arrival: None })
     }
+}
 
+impl<A: 'static> Task<A> {
     /// Of what a transport brought.
-    pub(crate) fn arrived<C: Spec<Args = A>>(
+    pub(crate) fn arrived(
         head: Head,
         binding: Arc<Binding>,
         arrival: Arrival,
+        wire: CommandWire,
     ) -> Self {
-        let read: fn(&[u8]) -> Result<A, CodecError> = |body| match &C::DESCRIPTOR.wire {
-            Some(wire) => decode_args::<C>(wire.decode_args, body),
-            None => Err(CodecError::new("", "the command is local; its arguments have no codec")),
-        };
-        Self { head, binding, args: Kept::Arrived(read), encode: None, arrival: Some(arrival) }
+        Self { head, binding, args: Kept::Arrived(wire), encode: None, arrival: Some(arrival) }
     }
 
     fn body(&self) -> &[u8] {
@@ -297,7 +303,9 @@ impl<A: Send + 'static> Task<A> {
                     args.map_err(|_| CodecError::new("", "the arguments became another type"))
                 })
                 .map_err(|error| Failure::undecodable(&error)),
-            Kept::Arrived(read) => read(self.body()).map_err(|error| Failure::undecodable(&error)),
+            Kept::Arrived(wire) => {
+                wire.read_args(self.body()).map_err(|error| Failure::undecodable(&error))
+            }
             Kept::Once(args) => {
                 args.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(|| {
                     let text = "the arguments are neither `Clone` nor serde types, \
@@ -348,32 +356,49 @@ impl<A: Send + 'static> Message for Task<A> {
     }
 }
 
-/// Takes the arguments of command `C` out of the message that is handled.
+/// Runs a command that takes nothing but its arguments.
 ///
 /// # Errors
 ///
-/// If the message is not for this command, which the runtime rules out, or if a task's arguments
-/// do not decode.
-pub fn open<C: Spec>(ctx: &Context) -> Result<C::Args, Failure> {
+/// Its own, or why it did not run.
+pub fn run_plain<A: 'static, T: 'static, E: 'static>(ctx: &Context, plain: Plain) -> HandlerResult {
+    let Some(command) = plain.downcast_ref::<PlainCommand<A, T, E>>() else {
+        return Err(Failure::internal("the command is of other types"));
+    };
+    let args = open::<A, T, E>(ctx)?;
+    close::<A, T, E>(ctx, (command.run)(args), command.errors)
+}
+
+/// Takes the arguments of a command out of the message that is handled.
+///
+/// # Errors
+///
+/// If the message is not for a command of these types, which the runtime rules out, or if a task's
+/// arguments do not decode.
+pub fn open<A: 'static, T: 'static, E: 'static>(ctx: &Context) -> Result<A, Failure> {
     let message: &dyn Any = &**ctx.message();
-    if let Some(call) = message.downcast_ref::<CallOf<C>>() {
+    if let Some(call) = message.downcast_ref::<Call<A, T, E>>() {
         return call.take_args();
     }
-    match message.downcast_ref::<Task<C::Args>>() {
+    match message.downcast_ref::<Task<A>>() {
         Some(task) => task.args(),
         None => Err(Failure::internal("the message is not for this command")),
     }
 }
 
-/// Gives what command `C` returned to whoever waits for it.
+/// Gives what a command returned to whoever waits for it.
 ///
 /// # Errors
 ///
 /// The command's own, as the outcome of the attempt.
-pub fn close<C: Spec>(ctx: &Context, result: Result<C::Ok, C::Err>) -> HandlerResult {
+pub fn close<A: 'static, T: 'static, E: 'static>(
+    ctx: &Context,
+    result: Result<T, E>,
+    errors: &Errors<E>,
+) -> HandlerResult {
     let message: &dyn Any = &**ctx.message();
-    match message.downcast_ref::<CallOf<C>>() {
-        Some(call) => call.close(result, &C::ERRORS),
-        None => result.map(drop).map_err(|error| C::ERRORS.failure(&error)),
+    match message.downcast_ref::<Call<A, T, E>>() {
+        Some(call) => call.close(result, errors),
+        None => result.map(drop).map_err(|error| errors.failure(&error)),
     }
 }

@@ -10,8 +10,6 @@ pub struct CommandDescriptor {
     pub handler: Handler,
     /// The name, where `#[command("…")]` gives one.
     pub name: Option<&'static str>,
-    /// The names of the parameters that travel.
-    pub parameters: &'static [&'static str],
     /// The signature, as written.
     pub signature: &'static str,
     /// The contract that it serves.

@@ -41,7 +41,7 @@ pub struct Place {
 impl Place {
     /// The crate that the module is in.
     pub fn krate(&self) -> &'static str {
-        self.module.split("::").next().unwrap_or(self.module)
+        self.module.find(':').map_or(self.module, |end| &self.module[..end])
     }
 }
 
@@ -161,8 +161,9 @@ impl<T: 'static> Function<T> {
 pub enum Body {
     /// Runs to its end at once.
     Sync(fn(&Context, &Instance) -> HandlerResult),
-    /// The same, of one that takes nothing but what travels.
-    Plain(fn(&Context, &Instance) -> HandlerResult, Plain),
+    /// The same, of one that takes nothing but what travels: the function that it is, and what runs
+    /// that with the message of a context.
+    Plain(fn(&Context, Plain) -> HandlerResult, Plain),
     /// Makes a future for the executor of the service.
     Async(fn(Context, Instance) -> LocalFuture<HandlerResult>),
 }
@@ -274,6 +275,9 @@ pub(crate) struct Need {
 }
 
 impl Needs {
+    /// Of a handler that wants nothing.
+    pub const NONE: fn(&mut Self) = |_| {};
+
     /// Adds the state `T`.
     pub fn state<T: 'static>(&mut self) {
         let need = Need { type_id: TypeId::of::<T>(), type_name: std::any::type_name::<T>() };

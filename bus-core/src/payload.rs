@@ -12,6 +12,7 @@ use crate::codec::{DecodeFn, EncodeFn, PayloadCodec, decode_any, encode_any};
 use crate::context::Context;
 use crate::event::PayloadDescriptor;
 use crate::failure::Failure;
+use crate::handler::{HandlerResult, Plain};
 use crate::message::Held;
 
 /// What an event that is not local must be.
@@ -63,6 +64,23 @@ pub const fn heard<X: Payload>() {}
 /// If it neither is one nor becomes one.
 pub fn payload<X: Payload>(ctx: &Context) -> Result<Held<X>, Failure> {
     ctx.payload()
+}
+
+/// Runs a listener that takes nothing but the payload.
+///
+/// # Errors
+///
+/// Its own, or why it did not run.
+pub fn hear<X: Payload>(ctx: &Context, plain: Plain) -> HandlerResult {
+    let held = ctx.payload::<X>()?;
+    if let Some(listener) = plain.downcast_ref::<fn(&X)>() {
+        listener(&held);
+        return Ok(());
+    }
+    match plain.downcast_ref::<fn(&X) -> HandlerResult>() {
+        Some(listener) => listener(&held),
+        None => Err(Failure::internal("the listener takes another payload")),
+    }
 }
 
 /// A payload that is taken by reference.

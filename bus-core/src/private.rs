@@ -14,7 +14,7 @@ pub use crate::bound::{
     Answer, Argument, ErrorOf, Fallible, Initial, OkOf, Stateful, answer, argument,
 };
 pub use crate::bus::Bus;
-pub use crate::call::{CloneFn, Errors, PlainCommand, Spec, close, open};
+pub use crate::call::{CloneFn, Errors, PlainCommand, Spec, close, open, run_plain};
 pub use crate::codec::{DecodeFn, EncodeFn};
 pub use crate::command::{CommandDescriptor, Contract, Handle};
 pub use crate::context::{Context, Param, ParamRef};
@@ -32,7 +32,7 @@ pub use crate::handler::{
 };
 pub use crate::message::Held;
 pub use crate::outcome::{IntoOutcome, IntoOutcome as Outcome, outcome_if};
-pub use crate::payload::{ByValue, Lend, Own, Payload, Take, Travels, heard, payload};
+pub use crate::payload::{ByValue, Lend, Own, Payload, Take, Travels, hear, heard, payload};
 pub use crate::probe::{self, Kind, Probe, Split};
 pub use crate::promise::Promise;
 pub use crate::receipt::Receipt;

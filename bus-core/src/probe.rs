@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::{DecodeFn, EncodeFn, decode_any, encode_any};
+use crate::wire::WireTypes;
 
 /// Asks `T` what it can do.
 #[derive(Debug)]
@@ -31,6 +32,16 @@ impl<T: Serialize + 'static> Probe<T> {
 impl<T: DeserializeOwned + Send + 'static> Probe<T> {
     /// Reads it from the wire.
     pub const DECODE: Option<DecodeFn> = Some(decode_any::<T>);
+}
+
+impl<A, T, E> Probe<(A, T, E)>
+where
+    A: Serialize + DeserializeOwned + Send + 'static,
+    T: Serialize + DeserializeOwned + Send + 'static,
+    E: Send + 'static,
+{
+    /// How a command of these arguments, this answer and this error travels.
+    pub const WIRE: Option<&'static WireTypes> = Some(&WireTypes::of::<A, T, E>());
 }
 
 impl<T: Clone> Probe<T> {
@@ -66,6 +77,8 @@ fallbacks! {
     NoEncode { ENCODE: Option<EncodeFn> = None }
     /// Without `Deserialize`.
     NoDecode { DECODE: Option<DecodeFn> = None }
+    /// Arguments or an answer without a codec.
+    NoWire { WIRE: Option<&'static WireTypes> = None }
     /// Not a `Result`.
     NotFallible { FALLIBLE: bool = false }
     /// Not an `Arc`.

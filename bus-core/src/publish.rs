@@ -468,16 +468,16 @@ impl Bus {
                 let wire = C::DESCRIPTOR.wire.as_ref().filter(|wire| !command.takes(wire));
                 let Some(wire) = wire else {
                     routes::resolve_command::<C>(self, &command);
-                    return self.call::<C>(Head::new(self, 1), &command, args);
+                    return self.call(Head::new(self, 1), &command, args);
                 };
-                match (wire.encode_args)(&args) {
+                match (wire.types.encode_args)(&args) {
                     Ok(body) => self
                         .call_encoded(Head::new(self, 1), &command, &body)
                         .map(|answer| wire.read::<C>(answer)),
                     Err(error) => Promise::ready(Err(ExecuteError::Codec(error))),
                 }
             }
-            (Err(unknown), Some((remote, wire))) => match (wire.encode_args)(&args) {
+            (Err(unknown), Some((remote, wire))) => match (wire.types.encode_args)(&args) {
                 Ok(body) => {
                     let limit = C::DESCRIPTOR.handler.options.timeout;
                     let limit = limit.unwrap_or(self.0.defaults.command_timeout);
@@ -490,15 +490,14 @@ impl Bus {
         }
     }
 
-    /// Executes command `C`, which is served here.
-    pub(crate) fn call<C: Spec>(
-        &self,
-        head: Head,
-        command: &Arc<Command>,
-        args: C::Args,
-    ) -> Promise<C::Ok, C::Err> {
-        let call = Call::<C::Args, C::Ok, C::Err>::new;
-        let call = Arc::new(call(head, command.binding.clone(), args));
+    /// Executes a command that is served here.
+    pub(crate) fn call<A, T, E>(&self, head: Head, command: &Arc<Command>, args: A) -> Promise<T, E>
+    where
+        A: Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let call = Arc::new(Call::new(head, command.binding.clone(), args));
         let deadline = self.deadline_of(&command.binding);
         let promise = Promise::new(call.clone(), Some(deadline)).driven_by(self);
         self.start(command, call);
@@ -546,7 +545,7 @@ impl Bus {
                 Ok(command) => &*command.name,
                 Err(unknown) => &*unknown.command,
             };
-            return match (wire.encode_args)(&args) {
+            return match (wire.types.encode_args)(&args) {
                 Ok(body) => remote.dispatch(self, name, body),
                 Err(error) => Receipt::refused(unkept(name, error)),
             };
@@ -567,7 +566,7 @@ impl Bus {
                     return Receipt::refused(Error::new(ErrorKind::Unsupported, text));
                 }
                 let task = |body| EncodedCall::task(Head::new(self, 1), &command, body);
-                (wire.encode_args)(&args).map(|body| Arc::new(task(body)) as _)
+                (wire.types.encode_args)(&args).map(|body| Arc::new(task(body)) as _)
             }
             _ => {
                 let task = Task::new::<C>(Head::new(self, 1), command.binding.clone(), args);

@@ -213,10 +213,8 @@ fn unique(command: &Command<'_>) -> TokenStream {
 /// What the runtime knows of the types.
 fn spec(p: &TokenStream, command: &Command<'_>) -> TokenStream {
     let Types { args, ok, err, before } = types(p, command);
-    let retry_if = expand::option(command.options.retry_if);
     let here = Span::mixed_site();
-    let [text, encode, decode] =
-        [Probe::Text, Probe::Encode, Probe::Decode].map(|ask| probe(p, ask, code!(__Err), here));
+    let errors = errors(p, command);
     let clone = probe(p, Probe::Clone, code!(__Args), here);
     code! {
         #before
@@ -230,13 +228,21 @@ fn spec(p: &TokenStream, command: &Command<'_>) -> TokenStream {
             type Err = #err;
             const DESCRIPTOR: &'static #p::CommandDescriptor = &__COMMAND;
             const CLONE: ::core::option::Option<fn(&Self::Args) -> Self::Args> = #clone;
-            const ERRORS: #p::Errors<Self::Err> = #p::Errors {
-                text: #text,
-                encode: #encode,
-                decode: #decode,
-                retry_if: #retry_if,
-            };
+            const ERRORS: &'static #p::Errors<Self::Err> = #errors;
         }
+    }
+}
+
+/// What can be done with an error, if there can be one.
+fn errors(p: &TokenStream, command: &Command<'_>) -> TokenStream {
+    if !command.shape.output.is_result() {
+        return code!(#p::Errors::NEVER);
+    }
+    let retry_if = expand::option(command.options.retry_if);
+    let [text, encode, decode] = [Probe::Text, Probe::Encode, Probe::Decode]
+        .map(|ask| probe(p, ask, code!(__Err), Span::mixed_site()));
+    code! {
+        &#p::Errors { text: #text, encode: #encode, decode: #decode, retry_if: #retry_if }
     }
 }
 
@@ -249,7 +255,6 @@ fn descriptor(p: &TokenStream, command: &Command<'_>) -> TokenStream {
     };
     let handler = expand::handler(p, &command.shape, service, &command.options, &injected);
     let name = expand::option(command.name);
-    let parameters = command.arguments().map(parameter::text);
     let signature = &command.shape.text;
     let serves = expand::option(match command.code {
         Code::Serves(contract) => Some(code!(|| <#contract as #p::Handle>::DESCRIPTOR)),
@@ -259,12 +264,11 @@ fn descriptor(p: &TokenStream, command: &Command<'_>) -> TokenStream {
         Code::Elsewhere => None,
         Code::Here | Code::Serves(_) => Some(body(p, command)),
     });
-    let wire = expand::option((!command.local).then(|| wire(p)));
+    let wire = if command.local { code!(::core::option::Option::None) } else { wire(p, command) };
     code! {
         static __COMMAND: #p::CommandDescriptor = #p::CommandDescriptor {
             handler: #handler,
             name: #name,
-            parameters: &[#(#parameters),*],
             signature: #signature,
             serves: #serves,
             body: #body,
@@ -273,14 +277,10 @@ fn descriptor(p: &TokenStream, command: &Command<'_>) -> TokenStream {
     }
 }
 
-fn wire(p: &TokenStream) -> TokenStream {
-    let halves = ["__Args", "__Ok"].map(|name| {
-        let ty = Ident::new(name, Span::mixed_site());
-        let [encode, decode] =
-            [Probe::Encode, Probe::Decode].map(|ask| probe(p, ask, &ty, Span::mixed_site()));
-        code!(#encode, #decode)
-    });
-    code!(#p::CommandWire::probed::<__Spec>(#(#halves),*))
+fn wire(p: &TokenStream, command: &Command<'_>) -> TokenStream {
+    let types = probe(p, Probe::Wire, code!((__Args, __Ok, __Err)), Span::mixed_site());
+    let parameters = command.arguments().map(parameter::text);
+    code!(#p::CommandWire::new(#types, &[#(#parameters),*], <__Spec as #p::Spec>::ERRORS))
 }
 
 fn body(p: &TokenStream, command: &Command<'_>) -> TokenStream {
@@ -323,17 +323,13 @@ fn body(p: &TokenStream, command: &Command<'_>) -> TokenStream {
                 },
                 errors: <__Spec as #p::Spec>::ERRORS,
             };
-            #p::Body::Plain(
-                |#ctx, _| {
-                    let __args = #p::open::<__Spec>(#ctx)?;
-                    #p::close::<__Spec>(#ctx, (__PLAIN.run)(__args))
-                },
-                &__PLAIN,
-            )
+            #p::Body::Plain(#p::run_plain::<__Args, __Ok, __Err>, &__PLAIN)
         }};
     }
-    let before = code!(let #pattern = #p::open::<__Spec>(#ctx)?;);
-    let after = code!(#p::close::<__Spec>(#ctx, #result));
+    let before = code!(let #pattern = #p::open::<__Args, __Ok, __Err>(#ctx)?;);
+    let after = code! {
+        #p::close::<__Args, __Ok, __Err>(#ctx, #result, <__Spec as #p::Spec>::ERRORS)
+    };
     expand::body(p, &command.shape, &before, &arguments, &after)
 }
 

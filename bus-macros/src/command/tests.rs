@@ -81,7 +81,7 @@ fn what_the_bus_supplies_is_not_passed_by_callers() {
     assert!(code.has("pub enum f{}"), "{code:?}");
     assert!(code.has("pub fn execute(id: u32) -> ::bus::__private::Promise<u8, E>"), "{code:?}");
     assert!(code.has("<State<Db> as ::bus::__private::Param>::need(__needs)"), "{code:?}");
-    assert!(code.has("parameters: &[\"id\"]"), "{code:?}");
+    assert!(code.has("&[\"id\"], <__Spec"), "{code:?}");
 }
 
 #[test]

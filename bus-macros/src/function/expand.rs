@@ -115,6 +115,7 @@ pub(crate) enum Probe {
     Clone,
     Fallible,
     Shared,
+    Wire,
 }
 
 impl Probe {
@@ -127,6 +128,7 @@ impl Probe {
             Self::Clone => ("CLONE", "NoClone"),
             Self::Fallible => ("FALLIBLE", "NotFallible"),
             Self::Shared => ("SHARED", "NotShared"),
+            Self::Wire => ("WIRE", "NoWire"),
         }
     }
 }
@@ -142,7 +144,7 @@ pub(crate) fn probe(p: &TokenStream, probe: Probe, ty: impl ToTokens, span: Span
 /// Tells which states the parameters want.
 pub(crate) fn needs(p: &TokenStream, injected: &[&Parameter]) -> TokenStream {
     if injected.is_empty() {
-        return code!(|_| {});
+        return code!(#p::Needs::NONE);
     }
     let each = injected.iter().map(|parameter| {
         let span = parameter::place(parameter);

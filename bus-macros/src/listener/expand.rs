@@ -1,6 +1,6 @@
 //! The registration of a listener.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 
 use super::{Listener, Source};
@@ -128,10 +128,14 @@ fn body(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
     let takes_payload_alone = listener.payload().is_some_and(is_lent) && arguments.len() == 1;
     if takes_payload_alone && expand::can_be_plain(shape) {
         let call = expand::call(shape, &arguments);
+        // What fails a bound here is told at the payload.
+        let span = listener.payload().map_or_else(Span::mixed_site, parameter::place);
+        let q = respan(p, span);
+        let hear = quote_spanned!(span=> #q::hear::<__Payload>);
         if let Output::Unit = shape.output {
             return code! {{
                 const __PLAIN: fn(&__Payload) = |#held| #call;
-                #p::Body::Plain(|#ctx, _| { #before __PLAIN(&#held); Ok(()) }, &__PLAIN)
+                #p::Body::Plain(#hear, &__PLAIN)
             }};
         }
         return code! {{
@@ -139,7 +143,7 @@ fn body(p: &TokenStream, listener: &Listener<'_>) -> TokenStream {
                 let __returned = #call;
                 #after
             };
-            #p::Body::Plain(|#ctx, _| { #before __PLAIN(&#held) }, &__PLAIN)
+            #p::Body::Plain(#hear, &__PLAIN)
         }};
     }
     expand::body(p, shape, &before, &arguments, &after)
