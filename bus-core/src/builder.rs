@@ -406,8 +406,10 @@ fn assemble(catalog: &Catalog, defaults: &Defaults) -> (Table, Vec<Consumer>) {
                 consumers.push(Consumer { source: Source::Command(command.clone()), prefetch });
             }
         }
+        let name =
+            command.as_ref().map_or_else(|| entry.name.as_str().into(), |it| it.name.clone());
         for descriptor in &entry.descriptors {
-            table.link(descriptor, entry.name.as_str().into(), command.clone());
+            table.link(descriptor, name.clone(), command.clone());
         }
     }
     for entry in &catalog.listeners {

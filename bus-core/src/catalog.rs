@@ -3,8 +3,11 @@
 //! `naming` gives the names; whether the result can run is decided in `verify`.
 
 use std::any::TypeId;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::mem::{Discriminant, discriminant};
+
+use foldhash::fast::RandomState;
 
 use crate::closure::Closure;
 use crate::command::CommandDescriptor;
@@ -22,7 +25,10 @@ pub struct Catalog {
     pub(crate) services: BTreeMap<String, ServiceEntry>,
     pub(crate) commands: Vec<CommandEntry>,
     pub(crate) listeners: Vec<ListenerEntry>,
+    /// Sorted by exchange and key.
     pub(crate) events: Vec<&'static EventDescriptor>,
+    /// The same by the type of their payload.
+    events_of: HashMap<TypeId, Vec<&'static EventDescriptor>>,
     pub(crate) links: Vec<&'static Link>,
     pub(crate) crates: BTreeMap<&'static str, Registered>,
 }
@@ -33,6 +39,15 @@ pub(crate) struct Registered {
     pub(crate) commands: usize,
     pub(crate) listeners: usize,
     pub(crate) services: BTreeSet<String>,
+}
+
+impl Registered {
+    /// It has something of this service.
+    fn of(&mut self, service: &str) {
+        if !self.services.contains(service) {
+            self.services.insert(service.to_owned());
+        }
+    }
 }
 
 /// A service of the catalogue.
@@ -169,9 +184,7 @@ impl Catalog {
         payload: Option<TypeId>,
     ) -> Result<Vec<String>, Vec<String>> {
         let typed: BTreeSet<&str> = self
-            .events
-            .iter()
-            .filter(|event| payload.is_some_and(|payload| (event.payload.type_id)() == payload))
+            .events_of(payload)
             .filter(|event| router::matches(pattern, event.key))
             .map(|event| event.exchange)
             .collect();
@@ -185,13 +198,39 @@ impl Catalog {
         Err(known.into_iter().chain([DEFAULT_EXCHANGE]).map(str::to_owned).collect())
     }
 
+    /// The events that carry this type.
+    fn events_of(&self, payload: Option<TypeId>) -> impl Iterator<Item = &'static EventDescriptor> {
+        let events = payload.and_then(|payload| self.events_of.get(&payload));
+        events.into_iter().flatten().copied()
+    }
+
+    /// The declared events on an exchange that a pattern matches.
+    pub(crate) fn events_at(
+        &self,
+        exchange: &str,
+        pattern: &str,
+    ) -> impl Iterator<Item = &'static EventDescriptor> {
+        // A pattern without wildcards is a key.
+        let least = if pattern.contains(['*', '#']) { "" } else { pattern };
+        let is_before = |event: &&EventDescriptor| (event.exchange, event.key) < (exchange, least);
+        let first = self.events.partition_point(is_before);
+        self.events[first..]
+            .iter()
+            .copied()
+            .take_while(move |event| {
+                event.exchange == exchange && (least.is_empty() || event.key == least)
+            })
+            .filter(move |event| router::matches(pattern, event.key))
+    }
+
     /// Resolves the names of everything in `linked`; adds what cannot be resolved to `faults`.
     pub(crate) fn new(
         linked: impl Iterator<Item = &'static Registration>,
         faults: &mut Vec<Fault>,
     ) -> Self {
         let mut catalog = Self::default();
-        let mut seen = HashSet::new();
+        let linked: Vec<&'static Registration> = linked.collect();
+        let mut seen = HashSet::with_capacity_and_hasher(linked.len(), RandomState::default());
         let mut names = Vec::new();
         let mut commands: Vec<Vec<&'static CommandDescriptor>> = Vec::new();
         let mut listeners = Vec::new();
@@ -221,6 +260,10 @@ impl Catalog {
                 Registration::Link(link) => catalog.links.push(link),
             }
         }
+        catalog.events.sort_by_key(|event| (event.exchange, event.key, event.place));
+        for event in &catalog.events {
+            catalog.events_of.entry((event.payload.type_id)()).or_default().push(event);
+        }
         let names_of = Namer::new(names, faults);
         catalog.add_services(&services, &names_of);
         for descriptors in commands {
@@ -228,14 +271,13 @@ impl Catalog {
             catalog.add_service(&entry.service, entry.descriptor().body.is_some());
             let count = catalog.count(entry.descriptor().handler.place);
             count.commands += 1;
-            count.services.insert(entry.service.clone());
+            count.of(&entry.service);
             catalog.commands.push(entry);
         }
         for listener in listeners {
             catalog.add_listener(listener, &names_of, faults);
         }
         names_of.report_shared(&catalog, faults);
-        catalog.events.sort_by_key(|event| (event.exchange, event.key, event.place));
         catalog.commands.sort_by(|a, b| {
             let place = |entry: &CommandEntry| entry.descriptor().handler.place;
             a.name.cmp(&b.name).then_with(|| place(a).cmp(&place(b)))
@@ -250,13 +292,13 @@ impl Catalog {
     fn add_services(&mut self, services: &[&'static ServiceDescriptor], namer: &Namer) {
         for service in services {
             let name = namer.state(service);
-            self.count(service.place).services.insert(name.clone());
-            self.services.entry(name).or_default().state = Some(service);
+            self.count(service.place).of(&name);
+            self.services.entry(name.into_owned()).or_default().state = Some(service);
         }
     }
 
     fn add_service(&mut self, name: &str, runs: bool) {
-        if runs {
+        if runs && !self.services.contains_key(name) {
             self.services.entry(name.to_owned()).or_default();
         }
     }
@@ -272,7 +314,7 @@ impl Catalog {
         faults: &mut Vec<Fault>,
     ) {
         let handler = &descriptor.handler;
-        let service = namer.service(handler).name;
+        let service = namer.service(handler).name.into_owned();
         let name = match descriptor.queue {
             Some(queue) => queue.to_owned(),
             None => format!("{service}.{}", handler.function),
@@ -284,7 +326,7 @@ impl Catalog {
         self.add_service(&service, true);
         let count = self.count(handler.place);
         count.listeners += 1;
-        count.services.insert(service.clone());
+        count.of(&service);
         let replacement = None;
         self.listeners.push(ListenerEntry { name, service, descriptor, bindings, replacement });
     }
@@ -295,9 +337,7 @@ impl Catalog {
             Source::Topic(event) => Ok(vec![(event.exchange.to_owned(), event.key.to_owned())]),
             Source::Payload => {
                 let mut bindings: Vec<(String, String)> = self
-                    .events
-                    .iter()
-                    .filter(|event| payload == Some((event.payload.type_id)()))
+                    .events_of(payload)
                     .filter(|event| listener.exchange.is_none_or(|only| only == event.exchange))
                     .map(|event| (event.exchange.to_owned(), event.key.to_owned()))
                     .collect();
@@ -327,7 +367,7 @@ impl Catalog {
 impl Registration {
     /// What tells two registrations apart: the same one linked twice is one. The place alone does not,
     /// since all that one `macro_rules!` macro writes stands where that was called.
-    fn identity(&self) -> (Discriminant<Self>, Place, &'static str, &'static str) {
+    fn identity(&self) -> Identity {
         let of_handler = |handler: &Handler| match handler.service {
             ServiceRef::State(service) => (handler.place, handler.function, service.type_name),
             ServiceRef::Named(name) => (handler.place, handler.function, name),
@@ -341,6 +381,21 @@ impl Registration {
             Self::ServiceName(name) => (name.place, name.name, ""),
             Self::Link(link) => (link.place, link.krate, ""),
         };
-        (discriminant(self), place, what, of)
+        Identity { kind: discriminant(self), place, what, of }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    kind: Discriminant<Registration>,
+    place: Place,
+    what: &'static str,
+    of: &'static str,
+}
+
+impl Hash for Identity {
+    // Seldom do two share these and differ in the rest.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.place.line, self.place.column, self.what).hash(state);
     }
 }

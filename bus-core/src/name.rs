@@ -118,6 +118,14 @@ pub(crate) fn is_below(name: &str, parent: &str) -> bool {
     name.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
+/// The first word, and what follows it.
+pub(crate) fn first_word(text: &str) -> (&str, Option<&str>) {
+    match text.bytes().position(|byte| byte == b'.') {
+        Some(dot) => (&text[..dot], Some(&text[dot + 1..])),
+        None => (text, None),
+    }
+}
+
 /// The known names that resemble `unknown` most, best first, three at the most.
 pub(crate) fn near<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut scored: Vec<(f64, &str)> = known

@@ -1,6 +1,7 @@
 //! How services and handlers get their names: from the modules that they stand in, unless somebody
 //! says otherwise.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::catalog::{Catalog, CommandEntry};
@@ -15,7 +16,7 @@ pub(crate) struct Namer {
 
 /// The service of a module.
 pub(crate) struct Named {
-    pub(crate) name: String,
+    pub(crate) name: Cow<'static, str>,
     /// Its handlers are named without it: the root of a crate, where nothing names the service.
     bare: bool,
     /// It is named by somebody, not by where it stands.
@@ -43,32 +44,32 @@ impl Namer {
         };
         let said = self.names.iter().filter(|name| inside(name.place.module));
         if let Some(nearest) = said.max_by_key(|name| name.place.module.len()) {
-            return Named { name: nearest.name.to_owned(), bare: false, said: true };
+            return Named { name: nearest.name.into(), bare: false, said: true };
         }
-        let mut path = module.split("::");
-        let krate = path.next().unwrap_or(module);
-        match path.next() {
-            Some(top) => Named { name: top.to_owned(), bare: false, said: false },
-            None => Named { name: krate.to_owned(), bare: true, said: false },
-        }
+        let Some(krate) = module.find(':') else {
+            return Named { name: module.into(), bare: true, said: false };
+        };
+        let below = &module[krate + 2..];
+        let top = below.find(':').map_or(below, |end| &below[..end]);
+        Named { name: top.into(), bare: false, said: false }
     }
 
-    pub(crate) fn state(&self, service: &ServiceDescriptor) -> String {
+    pub(crate) fn state(&self, service: &ServiceDescriptor) -> Cow<'static, str> {
         if let Some(name) = service.name {
-            return name.to_owned();
+            return name.into();
         }
         let module = self.module(service.place.module);
         if module.bare {
-            service.type_name.to_owned()
+            service.type_name.into()
         } else {
-            format!("{}.{}", module.name, service.type_name)
+            format!("{}.{}", module.name, service.type_name).into()
         }
     }
 
     pub(crate) fn service(&self, handler: &Handler) -> Named {
         match handler.service {
             ServiceRef::Module => self.module(handler.place.module),
-            ServiceRef::Named(name) => Named { name: name.to_owned(), bare: false, said: true },
+            ServiceRef::Named(name) => Named { name: name.into(), bare: false, said: true },
             ServiceRef::State(service) => {
                 Named { name: self.state(service), bare: false, said: true }
             }
@@ -77,19 +78,25 @@ impl Namer {
 
     pub(crate) fn command(&self, descriptors: Vec<&'static CommandDescriptor>) -> CommandEntry {
         let descriptor = descriptors[0];
-        let service = self.service(&descriptor.handler).name;
-        let name = self.command_name(descriptor);
-        CommandEntry { name, service, descriptors, replacement: None }
+        let service = self.service(&descriptor.handler);
+        let name = match descriptor.serves {
+            Some(contract) => self.command_name(contract()),
+            None => Self::name_in(&service, descriptor),
+        };
+        CommandEntry { name, service: service.name.into_owned(), descriptors, replacement: None }
     }
 
     fn command_name(&self, descriptor: &CommandDescriptor) -> String {
-        if let Some(contract) = descriptor.serves {
-            return self.command_name(contract());
+        match descriptor.serves {
+            Some(contract) => self.command_name(contract()),
+            None => Self::name_in(&self.service(&descriptor.handler), descriptor),
         }
+    }
+
+    fn name_in(service: &Named, descriptor: &CommandDescriptor) -> String {
         if let Some(name) = descriptor.name {
             return name.to_owned();
         }
-        let service = self.service(&descriptor.handler);
         if service.bare {
             descriptor.handler.function.to_owned()
         } else {
@@ -105,7 +112,7 @@ impl Namer {
             .filter(|command| !command.is_contract())
             .map(|command| &command.descriptor().handler)
             .chain(catalog.listeners.iter().map(|listener| &listener.descriptor.handler));
-        let mut owners: BTreeMap<String, BTreeMap<&str, (bool, Place)>> = BTreeMap::new();
+        let mut owners: BTreeMap<Cow<'_, str>, BTreeMap<&str, (bool, Place)>> = BTreeMap::new();
         for handler in handlers {
             if !matches!(handler.service, ServiceRef::Module) {
                 continue;

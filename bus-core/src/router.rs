@@ -12,6 +12,7 @@ use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::handler::Function;
 use crate::message::Message;
+use crate::name::first_word;
 use crate::service::Service;
 use crate::trie::Trie;
 
@@ -143,7 +144,10 @@ pub(crate) struct Router {
 impl Router {
     /// Binds `binding` to `exchange` by `pattern`.
     pub(crate) fn bind(&mut self, exchange: &str, pattern: &str, binding: Arc<Binding>) {
-        self.exchanges.entry(exchange.into()).or_default().insert(pattern, binding);
+        match self.exchanges.get_mut(exchange) {
+            Some(trie) => trie.insert(pattern, binding),
+            None => self.exchanges.entry(exchange.into()).or_default().insert(pattern, binding),
+        }
     }
 
     /// Takes back every pattern of `binding`.
@@ -180,16 +184,15 @@ impl Router {
 
 /// Whether `pattern` matches `key`, by the definition; used for one pattern at a time.
 pub(crate) fn matches(pattern: &str, key: &str) -> bool {
-    fn words(pattern: &[&str], key: &[&str]) -> bool {
-        match pattern.split_first() {
-            None => key.is_empty(),
-            Some((&"#", rest)) => (0..=key.len()).any(|skip| words(rest, &key[skip..])),
-            Some((word, rest)) => key.split_first().is_some_and(|(first, others)| {
-                (*word == "*" || word == first) && words(rest, others)
-            }),
+    fn words(pattern: Option<&str>, key: Option<&str>) -> bool {
+        let Some((word, rest)) = pattern.map(first_word) else { return key.is_none() };
+        if word == "#" {
+            let mut skipped =
+                std::iter::successors(Some(key), |key| key.map(|key| first_word(key).1));
+            return skipped.any(|key| words(rest, key));
         }
+        key.map(first_word)
+            .is_some_and(|(first, others)| (word == "*" || word == first) && words(rest, others))
     }
-    let pattern: Vec<&str> = pattern.split('.').collect();
-    let key: Vec<&str> = key.split('.').collect();
-    words(&pattern, &key)
+    words(Some(pattern), Some(key))
 }

@@ -14,6 +14,8 @@ use std::ops::{Index, IndexMut};
 
 use foldhash::fast::RandomState;
 
+use crate::name::first_word;
+
 /// No node, word or value.
 const NONE: u32 = u32::MAX;
 
@@ -297,10 +299,8 @@ impl<'k, 'a, V, F: FnMut(u64, &'a V)> Walk<'k, 'a, V, F> {
     /// The number of the word at this place, `NONE` if no pattern has it; nothing behind the last.
     fn word(&mut self, place: usize) -> Option<u32> {
         while self.read <= place {
-            let rest = self.rest?;
-            let dot = rest.bytes().position(|byte| byte == b'.');
-            let word = dot.map_or(rest, |dot| &rest[..dot]);
-            self.rest = dot.map(|dot| &rest[dot + 1..]);
+            let (word, rest) = first_word(self.rest?);
+            self.rest = rest;
             let number = self.trie.words.get(word).map_or(NONE, |word| word.number);
             match self.few.get_mut(self.read) {
                 Some(place) => *place = number,

@@ -9,7 +9,6 @@ use crate::event::{EventDescriptor, ListenerDescriptor};
 use crate::events;
 use crate::handler::{Needs, Place};
 use crate::name::{self, DEFAULT_EXCHANGE, is_below, list};
-use crate::router::matches;
 use crate::state::States;
 use crate::upcast::Upcasts;
 
@@ -156,17 +155,19 @@ fn queues_are_consumed_once(catalog: &Catalog, faults: &mut Vec<Fault>) {
     });
 }
 
-/// Reports every name that is there twice, at each place but the first.
+/// Reports every name that is there twice, at each place but the first. The names are sorted.
 fn once<'a>(
     named: impl Iterator<Item = (&'a str, Place)>,
     faults: &mut Vec<Fault>,
     text: impl Fn(&str, Place) -> String,
 ) {
-    let mut first: BTreeMap<&str, Place> = BTreeMap::new();
+    let mut first = None;
     for (name, place) in named {
-        match first.get(name) {
-            Some(other) => faults.push(Fault::at(place, text(name, *other))),
-            None => drop(first.insert(name, place)),
+        match first {
+            Some((known, other)) if known == name => {
+                faults.push(Fault::at(place, text(name, other)));
+            }
+            _ => first = Some((name, place)),
         }
     }
 }
@@ -294,16 +295,12 @@ fn names_are_names(catalog: &Catalog, faults: &mut Vec<Fault>) {
     }
 }
 
-/// The declared events that any of `bindings` matches, each once.
+/// The declared events that any of `bindings` matches; those that two of them match, twice.
 fn heard<'a>(
     catalog: &'a Catalog,
     bindings: &'a [(String, String)],
 ) -> impl Iterator<Item = &'static EventDescriptor> + 'a {
-    catalog.events.iter().copied().filter(|event| {
-        bindings
-            .iter()
-            .any(|(exchange, pattern)| exchange == event.exchange && matches(pattern, event.key))
-    })
+    bindings.iter().flat_map(|(exchange, pattern)| catalog.events_at(exchange, pattern))
 }
 
 fn warn_of_idle_patterns(catalog: &Catalog, warnings: &mut Vec<Fault>) {
@@ -336,11 +333,12 @@ fn warn_of_unheard_events(catalog: &Catalog, warnings: &mut Vec<Fault>) {
 
 fn warn_of_unserved_commands(catalog: &Catalog, warnings: &mut Vec<Fault>) {
     for contract in catalog.commands.iter().filter(|command| command.is_contract()) {
-        let served = catalog.commands.iter().any(|command| {
-            !command.is_contract()
-                && command.name == contract.name
-                && is_selected(catalog, &command.service)
-        });
+        // They are sorted by name.
+        let first = catalog.commands.partition_point(|command| command.name < contract.name);
+        let mut same =
+            catalog.commands[first..].iter().take_while(|command| command.name == contract.name);
+        let served =
+            same.any(|command| !command.is_contract() && is_selected(catalog, &command.service));
         if !served {
             let text = format!("nobody serves the command `{}` in this process", contract.name);
             warnings.push(Fault::at(contract.descriptor().handler.place, text));

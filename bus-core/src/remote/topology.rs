@@ -76,12 +76,8 @@ pub(crate) fn bindings<'a>(
     bindings: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Vec<Binding> {
     let is_local = |exchange: &str, pattern: &str| {
-        let mut events = catalog.events.iter();
-        let same = |event: &&&_| {
-            let event: &crate::event::EventDescriptor = event;
-            event.exchange == exchange && event.key == pattern
-        };
-        events.find(same).is_some_and(|event| event.local)
+        let same = catalog.events_at(exchange, pattern).find(|event| event.key == pattern);
+        same.is_some_and(|event| event.local)
     };
     bindings
         .filter(|(exchange, pattern)| !is_local(exchange, pattern))
