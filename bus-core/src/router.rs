@@ -6,6 +6,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use once_cell::race::OnceBox;
 
 use crate::binding::Binding;
@@ -138,7 +139,7 @@ impl Route {
 /// The patterns of all exchanges.
 #[derive(Default)]
 pub(crate) struct Router {
-    exchanges: HashMap<Arc<str>, Trie<Arc<Binding>>>,
+    exchanges: HashMap<Arc<str>, Trie<Arc<Binding>>, RandomState>,
 }
 
 impl Router {

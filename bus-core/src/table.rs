@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::binding::Binding;
 use crate::command::CommandDescriptor;
 use crate::execute_error::NotFound;
@@ -14,15 +16,19 @@ use crate::wire::CommandWire;
 /// How many routes of keys are remembered.
 const REMEMBERED: usize = 16_384;
 
+/// Keys may come from anybody: each map's hasher has a seed that nobody knows, and of keys no more than
+/// so many are kept.
+type Map<K, V> = HashMap<K, V, RandomState>;
+
 /// What a bus looks up.
 pub(crate) struct Table {
     pub(crate) phase: Phase,
     pub(crate) services: Vec<Arc<Service>>,
     router: Router,
-    routes: HashMap<Arc<str>, HashMap<Arc<str>, Arc<Route>>>,
+    routes: Map<Arc<str>, Map<Arc<str>, Arc<Route>>>,
     remembered: usize,
-    commands: HashMap<Arc<str>, Arc<Command>>,
-    linked: HashMap<usize, Linked>,
+    commands: Map<Arc<str>, Arc<Command>>,
+    linked: Map<usize, Linked>,
 }
 
 /// Whether a bus takes work.
@@ -73,10 +79,10 @@ impl Table {
             phase: Phase::Open,
             services,
             router: Router::default(),
-            routes: HashMap::new(),
+            routes: Map::default(),
             remembered: 0,
-            commands: HashMap::new(),
-            linked: HashMap::new(),
+            commands: Map::default(),
+            linked: Map::default(),
         }
     }
 
