@@ -86,15 +86,13 @@ impl Route {
                 continue;
             }
             let is_plain = target.binding.plain.is_some();
-            match route.groups.iter_mut().find(|group| Arc::ptr_eq(&group.service, &service)) {
-                Some(group) => {
-                    group.is_plain &= is_plain;
-                    group.targets.push(target);
-                }
-                None => {
-                    let (targets, functions) = (vec![target], OnceBox::new());
-                    route.groups.push(Group { service, targets, is_plain, functions });
-                }
+            let group = route.groups.iter_mut().find(|group| Arc::ptr_eq(&group.service, &service));
+            if let Some(group) = group {
+                group.is_plain &= is_plain;
+                group.targets.push(target);
+            } else {
+                let (targets, functions) = (vec![target], OnceBox::new());
+                route.groups.push(Group { service, targets, is_plain, functions });
             }
         }
         route

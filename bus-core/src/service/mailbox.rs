@@ -125,7 +125,9 @@ impl Entry {
         match (self.single(), self) {
             (Some((binding, _)), _) => look(binding),
             (None, Self::First(message)) => {
-                targets(message, service).iter().for_each(|target| look(&target.binding));
+                for target in targets(message, service) {
+                    look(&target.binding);
+                }
             }
             (None, Self::One(_)) => {}
         }
