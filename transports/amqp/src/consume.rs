@@ -10,11 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use autobus_core::transport::{Acker, Envelope, Incoming, Queue, QueueKind, Settlement, Sink};
 use autobus_core::{Error, Failure};
-use futures_util::{FutureExt as _, StreamExt as _};
-use lapin::message::Delivery;
-use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-};
+use futures_util::StreamExt as _;
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +21,7 @@ use crate::config::QueueType;
 use crate::connection::{Link, Open};
 use crate::error::{self, short};
 use crate::gauge::{Busy, Gauge};
+use crate::lane::{Event, Lane, Parcel};
 use crate::lull::{self, Lull};
 use crate::publish::Publisher;
 use crate::recent::Recent;
@@ -133,6 +131,7 @@ struct Held {
 /// One channel of a consumer.
 struct Session {
     channel: Channel,
+    lane: Lane,
     settler: Arc<Settler>,
     number: u64,
     unsettled: Unsettled<Held>,
@@ -219,6 +218,7 @@ impl Task {
     async fn session(&mut self, open: &Rc<Open>, link: &mut Link) -> Result<(), Refused> {
         let lost = Refused::Lost;
         let channel = open.channel().await.map_err(lost)?;
+        let lane = open.lane(&channel);
         self.source.declare(&channel, self.shared.queue_type).await?;
         channel.basic_qos(self.prefetch, BasicQosOptions::default()).await.map_err(lost)?;
         let name = self.source.name();
@@ -244,6 +244,7 @@ impl Task {
         );
         let mut session = Session {
             channel,
+            lane,
             settler: Arc::new(settler),
             number: self.channels,
             unsettled: Unsettled::new(),
@@ -271,7 +272,7 @@ impl Task {
         let mut lull = Lull::default();
         loop {
             if self.ending && session.unsettled.is_idle() {
-                session.flush(Flush::All).map_err(Refused::Lost)?;
+                session.flush(Flush::All);
                 // It is the last that is done with the channel.
                 let _ = session.channel.close(200, ShortString::default()).await;
                 return Ok(());
@@ -285,40 +286,51 @@ impl Task {
                     let ends = !self.ending && orders.iter().any(|order| matches!(order, Order::End));
                     self.ending |= ends;
                     for order in orders.drain(..) {
-                        self.obey(session, order).await.map_err(Refused::Lost)?;
+                        self.obey(session, order);
                     }
                     if ends {
                         // Nothing arrives any more once this is confirmed.
                         let cancel = BasicCancelOptions::default();
                         let cancelled = session.channel.basic_cancel(consumer.tag(), cancel);
                         cancelled.await.map_err(Refused::Lost)?;
-                    }
-                    session.acknowledge(self.ending).map_err(Refused::Lost)?;
-                }
-                delivery = consumer.next(), if !over => {
-                    lull.end();
-                    let mut next = Some(delivery);
-                    for _ in 0..TURN {
-                        match next.take().or_else(|| consumer.next().now_or_never()) {
-                            Some(Some(Ok(delivery))) => self.deliver(session, delivery)?,
-                            Some(Some(Err(error))) => return Err(Refused::Lost(error)),
-                            // All that it had is here; the rest is settling it.
-                            Some(None) if self.ending => {
-                                over = true;
-                                break;
-                            }
-                            Some(None) => return Err(self.cancelled(open)),
-                            None => break,
+                        while let Some(event) = session.lane.take() {
+                            self.take(session, event)?;
                         }
                     }
+                    session.acknowledge(self.ending);
                 }
+                event = session.lane.next() => {
+                    lull.end();
+                    self.take(session, event)?;
+                    for _ in 1..TURN {
+                        let Some(event) = session.lane.take() else { break };
+                        self.take(session, event)?;
+                    }
+                }
+                // The deliveries came another way; here comes the end of them.
+                end = consumer.next(), if !over => match end {
+                    Some(Err(error)) => return Err(Refused::Lost(error)),
+                    // All that it had is here; the rest is settling it.
+                    None if self.ending => over = true,
+                    None => return Err(self.cancelled(open)),
+                    Some(Ok(_)) => {}
+                },
                 () = lull.wait(), if session.unsettled.open() >= lull::BUSY => {}
-                () = at(linger) => session.flush(Flush::All).map_err(Refused::Lost)?,
+                () = at(linger) => session.flush(Flush::All),
                 () = link.lost(open) => {
                     let aborted = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
                     return Err(Refused::Lost(aborted.into()));
                 }
             }
+        }
+    }
+
+    fn take(&mut self, session: &mut Session, event: Event) -> Result<(), Refused> {
+        match event {
+            Event::Delivered(parcel) => self.deliver(session, parcel),
+            Event::Closed(error) => Err(Refused::Lost(error)),
+            // Nothing is published here.
+            Event::Returned(_) | Event::Confirmed { .. } => Ok(()),
         }
     }
 
@@ -330,7 +342,7 @@ impl Task {
         Refused::Lost(std::io::Error::other("the broker cancelled the consumer").into())
     }
 
-    async fn obey(&self, session: &mut Session, order: Order) -> lapin::Result<()> {
+    fn obey(&self, session: &mut Session, order: Order) {
         match order {
             Order::End => {}
             // Of an earlier channel: the broker delivers it again.
@@ -344,37 +356,33 @@ impl Task {
             }
             Order::Carry { tag, load, .. } => session.settler.carry(tag, load),
             Order::Settle { tag, how, busy, .. } => {
-                self.settle(session, tag, how).await?;
+                self.settle(session, tag, how);
                 session.untold.push(busy);
             }
         }
-        Ok(())
     }
 
-    async fn settle(&self, session: &mut Session, tag: u64, how: Settlement) -> lapin::Result<()> {
+    fn settle(&self, session: &mut Session, tag: u64, how: Settlement) {
         if let Settlement::Ack = how {
             session.unsettled.finish(tag);
-            return Ok(());
+            return;
         }
-        let Some(Held { message, .. }) = session.unsettled.take(tag) else { return Ok(()) };
+        let Some(Held { message, .. }) = session.unsettled.take(tag) else { return };
         if let Source::Command(_) = self.source {
             // It may have run, and a call never runs twice.
             session.settler.answer(tag, nothing(), Outcome::Interrupted);
-            return Ok(());
+            return;
         }
         let Some(queue) = self.source.durable() else {
             match how {
                 Settlement::GiveBack => {
-                    session
-                        .channel
-                        .basic_nack(tag, BasicNackOptions { requeue: true, multiple: false })
-                        .await?;
+                    session.lane.hand_back(tag);
                     session.unsettled.forget(tag);
                 }
                 // A broadcast has neither rungs nor dead letters.
                 _ => session.unsettled.finish(tag),
             }
-            return Ok(());
+            return;
         };
         let stamp = Stamp {
             attempt: message.attempt,
@@ -393,12 +401,11 @@ impl Task {
             // At the end of the queue: in front, it would come as one that was lost.
             _ => session.carry(tag, message, Place::Main(queue.clone()), stamp),
         }
-        Ok(())
     }
 
-    fn deliver(&mut self, session: &mut Session, delivery: Delivery) -> Result<(), Refused> {
-        let (tag, redelivered) = (delivery.delivery_tag, delivery.redelivered);
-        let Received { mut message, fault, rest, caller, .. } = wire::read(delivery, &self.site);
+    fn deliver(&mut self, session: &mut Session, parcel: Parcel) -> Result<(), Refused> {
+        let (tag, redelivered) = (parcel.tag, parcel.redelivered);
+        let Received { mut message, fault, rest, caller, .. } = wire::read(parcel, &self.site);
         message.redelivered = redelivered;
         // It came before, and this process did not die of it: the connection did.
         let survived = self.recent.note(&message.id);
@@ -477,16 +484,16 @@ impl Session {
     }
 
     /// Tells the broker what is worth telling now.
-    fn acknowledge(&mut self, ending: bool) -> lapin::Result<()> {
+    fn acknowledge(&mut self, ending: bool) {
         if self.unsettled.done() == 0 {
             self.untold.clear();
-            return Ok(());
+            return;
         }
         if ending {
             return self.flush(Flush::All);
         }
         if self.unsettled.done() >= self.batch {
-            self.flush(Flush::InOrder)?;
+            self.flush(Flush::InOrder);
         }
         if self.unsettled.done() > 0 {
             // With nothing in flight, what follows may still be on its way here.
@@ -494,25 +501,20 @@ impl Session {
             let until = Instant::now() + linger;
             self.linger = Some(self.linger.map_or(until, |set| set.min(until)));
         }
-        Ok(())
     }
 
-    /// Tells the broker. It is on its way in order with all else on the channel, also with its end, so
-    /// nobody waits until it is written.
-    fn flush(&mut self, how: Flush) -> lapin::Result<()> {
+    /// Tells the broker. It is on its way in order with all else of the channel, also with its end.
+    fn flush(&mut self, how: Flush) {
         for ack in self.unsettled.flush(how) {
-            let (tag, multiple) = match ack {
-                Ack::UpTo(tag) => (tag, true),
-                Ack::One(tag) => (tag, false),
-            };
-            let written = self.channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never();
-            written.unwrap_or(Ok(()))?;
+            match ack {
+                Ack::UpTo(tag) => self.lane.ack(tag, true),
+                Ack::One(tag) => self.lane.ack(tag, false),
+            }
         }
         self.untold.truncate(self.unsettled.done());
         if self.unsettled.done() == 0 {
             self.linger = None;
         }
-        Ok(())
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use autobus_core::transport::{Envelope, Settle, Settlement};
-use lapin::types::ShortString;
 use tokio::sync::mpsc;
 
 use crate::gauge::{Busy, Gauge};
@@ -94,7 +93,7 @@ impl Settler {
     /// Hands a call that did not run to another server; without one, it is answered.
     pub(crate) fn pass_on(self: &Arc<Self>, tag: u64, queue: &str, message: Arc<Envelope>) {
         let caller = self.callers.lock().unwrap_or_else(PoisonError::into_inner).get(&tag).cloned();
-        let (Some(caller), Ok(queue)) = (caller, ShortString::try_new(queue)) else {
+        let Some(caller) = caller else {
             self.answer(tag, nothing(), Outcome::Unserved);
             return;
         };
@@ -105,7 +104,7 @@ impl Settler {
             }
             _ => settler.answer(tag, nothing(), Outcome::Unserved),
         }));
-        self.publisher.send(message, None, To::Command(queue, caller), done);
+        self.publisher.send(message, None, To::Command(queue.to_owned(), caller), done);
     }
 
     /// Publishes a copy into another queue, whose arrival settles the message.

@@ -1,8 +1,10 @@
 //! An envelope as an AMQP message, and back: the body as it is, the attributes as headers of the
-//! [CloudEvents AMQP binding](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/amqp-protocol-binding.md#313-metadata-headers),
-//! and, where AMQP has a property of the same meaning, as that too, for tools that know nothing of
-//! CloudEvents. What others send needs none of these.
+//! [CloudEvents AMQP binding](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/amqp-protocol-binding.md#313-metadata-headers).
+//! Of the properties of AMQP that mean the same, none says it again: the broker pays for each, of each
+//! message, on the way in and on the way out. What others send needs none of these; where it has a
+//! property and no header, the property is read.
 
+mod properties;
 mod read;
 mod time;
 mod value;
@@ -12,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use autobus_core::Failure;
 
-pub(crate) use self::read::{Caller, Outcome, Received, Site, dead, outcome, read};
+pub(crate) use self::read::{Caller, Outcome, Received, Site, dead, id, read};
 pub(crate) use self::write::{Limits, call, call_again, message, reply};
 
 /// What follows the prefix of an attribute of CloudEvents. The binding allows `cloudEvents:` too,
@@ -40,6 +42,44 @@ const DEAD_TIME: &str = "bus-dead-time";
 const CUT: &str = "bus-headers-cut";
 /// What became of a call that has no answer: an [`Outcome`].
 const OUTCOME: &str = "bus-outcome";
+
+/// Headers that say what an envelope has a place for.
+const OURS: [&str; 17] = [
+    "cloudEvents_specversion",
+    "cloudEvents_type",
+    "cloudEvents_id",
+    "cloudEvents_source",
+    "cloudEvents_time",
+    TRACEPARENT,
+    ATTEMPT,
+    LOST,
+    CAUSATION,
+    CORRELATION,
+    EXCHANGE,
+    KEY,
+    REST,
+    DEAD_REASON,
+    DEAD_TEXT,
+    DEAD_TIME,
+    OUTCOME,
+];
+
+/// The flags of properties: AMQP 0-9-1, section 4.2.6.1.
+mod flag {
+    pub(super) const CONTENT_TYPE: u16 = 1 << 15;
+    pub(super) const CONTENT_ENCODING: u16 = 1 << 14;
+    pub(super) const HEADERS: u16 = 1 << 13;
+    pub(super) const DELIVERY_MODE: u16 = 1 << 12;
+    pub(super) const PRIORITY: u16 = 1 << 11;
+    pub(super) const CORRELATION_ID: u16 = 1 << 10;
+    pub(super) const REPLY_TO: u16 = 1 << 9;
+    pub(super) const EXPIRATION: u16 = 1 << 8;
+    pub(super) const MESSAGE_ID: u16 = 1 << 7;
+    pub(super) const TIMESTAMP: u16 = 1 << 6;
+    pub(super) const TYPE: u16 = 1 << 5;
+    pub(super) const USER_ID: u16 = 1 << 4;
+    pub(super) const APP_ID: u16 = 1 << 3;
+}
 
 /// What the broker adds to a message that goes through a rung; it grows with each.
 const BROKERS_OWN: [&str; 5] =
