@@ -157,7 +157,7 @@ impl Head {
             cause: Origin::NONE,
             correlation: seq,
             in_wake: false,
-            chain: Some(Arc::new(Chain::new(bus, seq, envelope))),
+            chain: Some(Arc::new(Chain::new(seq, envelope))),
             time,
             outcomes: Tracker::new(1),
         }

@@ -36,6 +36,8 @@ pub(crate) struct Received {
     /// What became of a call, if it is an answer, and of which.
     pub(crate) outcome: Outcome,
     pub(crate) token: Option<u64>,
+    /// It has an id and a source as CloudEvents have, which together no other event has.
+    pub(crate) unique: bool,
     death: Death,
 }
 
@@ -159,6 +161,7 @@ fn attributes(mut message: Envelope, properties: &Properties<'_>, by_name: bool)
         caller,
         outcome: Outcome::Answered,
         token: properties.correlation_id.and_then(|token| token.parse().ok()),
+        unique: false,
         death: Death::default(),
     };
     let (mut count, mut bytes) = (0, 0);
@@ -201,6 +204,7 @@ fn attributes(mut message: Envelope, properties: &Properties<'_>, by_name: bool)
         }
     });
     let message = &mut received.message;
+    received.unique = !message.id.is_empty() && !message.source.is_empty();
     if message.id.is_empty() {
         properties.message_id.unwrap_or_default().clone_into(&mut message.id);
     }
