@@ -295,12 +295,8 @@ impl Task {
         }
         self.channels += 1;
         let batch = usize::from(self.prefetch / 4).clamp(1, 256);
-        let settler = Settler::new(
-            self.channels,
-            self.sender.clone(),
-            self.shared.publisher.clone(),
-            batch,
-        );
+        let settler =
+            Settler::new(self.channels, self.sender.clone(), self.shared.publisher.clone(), batch);
         let session = session.insert(Session {
             channel,
             lane,

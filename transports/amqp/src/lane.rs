@@ -300,3 +300,94 @@ impl Drop for Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Front, Kind, front, payload};
+
+    /// The frames that a lane wrote, as those of a broker.
+    fn frames(lanes: &Lanes) -> Vec<(Kind, Vec<u8>)> {
+        let mut bytes = std::mem::take(&mut *lanes.out.borrow_mut());
+        let mut rest = &mut bytes[..];
+        let mut frames = Vec::new();
+        while let Front::Frame { kind, whole, .. } = front(rest) {
+            let (frame, tail) = rest.split_at_mut(whole);
+            frames.push((kind, payload(frame).to_vec()));
+            rest = tail;
+        }
+        assert!(rest.is_empty());
+        frames
+    }
+
+    /// A delivery with what is published, as the broker sends it.
+    fn deliver(lanes: &Lanes, lane: &Lane, tag: u64, body: &[u8]) -> Vec<(Kind, Vec<u8>)> {
+        lane.publish(("order", "key"), true, |out| out.extend_from_slice(&[0, 0]), body);
+        let mut frames = frames(lanes);
+        frame::write_method(&mut lanes.out.borrow_mut(), 1, method::DELIVER, |out| {
+            frame::write_short(out, "consumer");
+            out.extend_from_slice(&tag.to_be_bytes());
+            out.push(1);
+            frame::write_short(out, "order");
+            frame::write_short(out, "key");
+        });
+        frames[0] = self::frames(lanes).remove(0);
+        frames
+    }
+
+    fn take(inbox: &Inbox, (kind, payload): &(Kind, Vec<u8>)) -> bool {
+        match kind {
+            Kind::Method => inbox.method(payload),
+            Kind::Header => inbox.header(payload),
+            Kind::Body | Kind::Other => inbox.body(payload),
+        }
+    }
+
+    #[test]
+    fn a_message_is_there_once_all_of_it_is() {
+        let lanes = Rc::new(Lanes::default());
+        let lane = Lane::new(&lanes, 1, 0);
+        let body = vec![7; 300_000];
+        for (tag, body) in [(1, &body[..]), (2, b"")] {
+            let frames = deliver(&lanes, &lane, tag, body);
+            assert_eq!(frames.len(), if body.is_empty() { 2 } else { 5 });
+            for frame in &frames {
+                assert!(lane.take().is_none());
+                assert!(take(&lane.inbox, frame));
+            }
+            let Some(Event::Delivered(parcel)) = lane.take() else { panic!("no delivery") };
+            assert_eq!((parcel.tag, parcel.redelivered, parcel.body), (tag, true, body.to_vec()));
+            assert_eq!((parcel.exchange.as_str(), parcel.key.as_str()), ("order", "key"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_of_a_message_is_for_the_client() {
+        let lanes = Rc::new(Lanes::default());
+        let lane = Lane::new(&lanes, 1, 0);
+        assert!(!lane.inbox.header(&[0; 14]) && !lane.inbox.body(b"x"));
+        assert!(!lane.inbox.method(&[0, 60, 0, 21]) && !lane.inbox.method(b""));
+    }
+
+    #[test]
+    fn nothing_is_written_on_a_channel_that_ends() {
+        let lanes = Rc::new(Lanes::default());
+        let lane = Lane::new(&lanes, 1, 0);
+        lane.ack(1, false);
+        assert_eq!(frames(&lanes).len(), 1);
+        lane.inbox.shut();
+        lane.ack(2, false);
+        assert_eq!(frames(&lanes).len(), 0);
+    }
+
+    #[test]
+    fn a_lane_leaves_its_number_to_the_next_one() {
+        let lanes = Rc::new(Lanes::default());
+        let first = Lane::new(&lanes, 3, 0);
+        let second = Lane::new(&lanes, 3, 0);
+        drop(first);
+        assert!(lanes.inbox(3).is_some_and(|inbox| Rc::ptr_eq(&inbox, &second.inbox)));
+        drop(second);
+        assert!(lanes.inbox(3).is_none());
+    }
+}

@@ -337,3 +337,97 @@ impl Buffer {
         self.filled -= count;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lane::{Event, Lane};
+
+    /// What a broker sends: an acknowledgement on each of two channels, a method for the client, and the
+    /// end of the first channel.
+    fn bytes() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for channel in [1, 2] {
+            frame::write_method(&mut bytes, channel, method::ACK, |out| {
+                out.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 9, 1]);
+            });
+        }
+        frame::write_method(&mut bytes, 1, (50, 11), |out| frame::write_short(out, "q"));
+        frame::write_method(&mut bytes, 1, method::CHANNEL_CLOSE, |out| {
+            out.extend_from_slice(&404_u16.to_be_bytes());
+            frame::write_short(out, "gone");
+            out.extend_from_slice(&[0; 4]);
+        });
+        bytes
+    }
+
+    #[test]
+    fn each_gets_what_is_theirs_in_whatever_pieces_it_comes() {
+        let mut whole = Sorter::default();
+        whole.sort(&mut bytes(), &Lanes::default());
+        assert_eq!(whole.inward, bytes(), "without lanes, all is the client's");
+        for seed in 0..100 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let lanes = Rc::new(Lanes::default());
+            let lane = Lane::new(&lanes, 1, 0);
+            let (mut sorter, mut buffer) = (Sorter::default(), Vec::new());
+            let all = bytes();
+            let mut rest = &all[..];
+            while !rest.is_empty() {
+                let (piece, tail) = rest.split_at(random.usize(1..=rest.len().min(20)));
+                buffer.extend_from_slice(piece);
+                rest = tail;
+                let done = sorter.sort(&mut buffer, &lanes);
+                buffer.drain(..done);
+            }
+            let ack = all.len() - whole.inward.len();
+            assert_eq!((ack, sorter.inward.len() + 21), (0, all.len()), "seed {seed}");
+            assert!(matches!(
+                lane.take(),
+                Some(Event::Confirmed { tag: 9, multiple: true, acked: true })
+            ));
+            let Some(Event::Closed(error)) = lane.take() else { panic!("seed {seed}") };
+            assert_eq!(crate::error::reply_code(&error), Some(404));
+            assert!(lane.take().is_none());
+        }
+    }
+
+    #[test]
+    fn who_speaks_in_no_frames_is_the_clients() {
+        let mut bytes = *b"AMQP\x00\x01\x00\x00\x02";
+        let mut sorter = Sorter::default();
+        assert_eq!(sorter.sort(&mut bytes, &Lanes::default()), bytes.len());
+        assert_eq!(sorter.inward, bytes);
+    }
+
+    #[test]
+    fn bytes_go_both_ways_until_an_end_is_gone() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let (socket, mut broker) = tokio::io::duplex(100);
+            let (mut client, pipe) = tokio::io::duplex(100);
+            let lanes = Rc::new(Lanes::default());
+            let lane = Lane::new(&lanes, 1, 0);
+            let pump = tokio::task::spawn_local(Pump::new(socket, pipe, lanes).run());
+            client.write_all(b"AMQP\x00\x00\x09\x01").await.unwrap();
+            let mut greeting = [0; GREETING];
+            broker.read_exact(&mut greeting).await.unwrap();
+            assert_eq!(&greeting, b"AMQP\x00\x00\x09\x01");
+            // More than fits into the pipes.
+            lane.publish(("", "q"), false, |out| out.extend_from_slice(&[0, 0]), &[7; 1_000]);
+            let mut message = vec![0; 1_000];
+            broker.read_exact(&mut message).await.unwrap();
+            for _ in 0..200 {
+                broker.write_all(&PULSE).await.unwrap();
+                let mut pulse = PULSE;
+                client.read_exact(&mut pulse).await.unwrap();
+                assert_eq!(pulse, PULSE);
+            }
+            drop(broker);
+            assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
+            pump.await.unwrap();
+            assert!(matches!(lane.take(), Some(Event::Closed(_))));
+        });
+    }
+}

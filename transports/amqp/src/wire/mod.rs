@@ -101,3 +101,87 @@ pub(crate) struct Stamp {
     pub(crate) rest: Duration,
     pub(crate) death: Option<(Failure, SystemTime)>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lane::Parcel;
+    use autobus_core::transport::Envelope;
+
+    const SITE: Site = Site { prefix: "", body_limit: 100 };
+
+    fn event() -> Envelope {
+        let mut message = Envelope::new("order", "order.v1.submit", b"{}".to_vec());
+        message.id = "id-1".to_owned();
+        message.source = "shop".to_owned();
+        message.time = Some(SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 1));
+        message.content_type = Some(Envelope::JSON.to_owned());
+        message.causation_id = Some("cause".to_owned());
+        message.traceparent =
+            Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
+        message.headers.insert("tenant", "acmé");
+        message
+    }
+
+    fn sent(key: &str, write: impl FnOnce(&mut Vec<u8>)) -> Parcel {
+        let mut properties = Vec::new();
+        write(&mut properties);
+        let (exchange, key) = (String::new(), key.to_owned());
+        Parcel { tag: 1, redelivered: false, exchange, key, properties, body: b"{}".to_vec() }
+    }
+
+    #[test]
+    fn a_message_is_read_as_it_was_written() {
+        let mut message = event();
+        message.correlation_id = Some("chain".to_owned());
+        message.attempt = 3;
+        message.lost = 1;
+        let parcel = sent("billing.order", |out| super::message(out, &message, None, true));
+        assert_eq!(id(&parcel).as_deref(), Some("id-1"));
+        let received = read(parcel, &SITE);
+        assert_eq!((received.message, received.unique), (message, true));
+    }
+
+    #[test]
+    fn a_call_is_read_with_whom_to_answer_and_its_answer_with_whose_it_is() {
+        let mut message = event();
+        message.exchange.clear();
+        message.correlation_id = Some("chain".to_owned());
+        let parcel = sent("command.order.v1.submit", |out| {
+            call(out, &message, "7", Duration::from_secs(2));
+        });
+        let received = read(parcel, &Site { prefix: "command.", ..SITE });
+        let caller = received.caller.unwrap();
+        assert_eq!(received.message, message);
+        assert_eq!(
+            (caller.token.as_deref(), caller.expiration.as_deref()),
+            (Some("7"), Some("2000"))
+        );
+        let answer = Envelope::new("", "", b"{}".to_vec());
+        for outcome in [Outcome::Answered, Outcome::Interrupted, Outcome::Unserved] {
+            let parcel = sent(&caller.reply_to, |out| reply(out, &answer, outcome, &caller));
+            // Nothing but the mode of delivery and whose it is.
+            assert!(outcome != Outcome::Answered || parcel.properties.len() == 5);
+            let received = read(parcel, &SITE);
+            assert_eq!((received.outcome, received.token), (outcome, Some(7)));
+        }
+    }
+
+    #[test]
+    fn nobody_else_sets_a_header_of_ours() {
+        let mut message = event();
+        message.headers.insert(LOST, "9");
+        message.headers.insert("cloudEvents_id", "other");
+        let read = read(sent("q", |out| super::message(out, &message, None, true)), &SITE).message;
+        assert_eq!((read.id.as_str(), read.lost, read.headers.len()), ("id-1", 0, 1));
+    }
+
+    #[test]
+    fn properties_of_any_bytes_are_read_somehow() {
+        for seed in 0..20_000 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let bytes: Vec<u8> = (0..random.usize(0..80)).map(|_| random.u8(..)).collect();
+            assert!(!read(sent("q", |out| *out = bytes), &SITE).message.id.is_empty());
+        }
+    }
+}

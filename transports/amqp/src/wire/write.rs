@@ -5,9 +5,7 @@ use std::time::Duration;
 use autobus_core::Error;
 use autobus_core::transport::Envelope;
 
-use super::flag::{
-    CONTENT_TYPE, CORRELATION_ID, DELIVERY_MODE, EXPIRATION, HEADERS, REPLY_TO,
-};
+use super::flag::{CONTENT_TYPE, CORRELATION_ID, DELIVERY_MODE, EXPIRATION, HEADERS, REPLY_TO};
 use super::{
     ATTEMPT, CAUSATION, CORRELATION, CUT, Caller, DEAD_REASON, DEAD_TEXT, DEAD_TIME, EXCHANGE, KEY,
     LOST, MOST_HEADER_BYTES, MOST_HEADERS, MOST_TEXT, OURS, OUTCOME, Outcome, REST, Stamp,
@@ -63,12 +61,7 @@ impl Limits {
 }
 
 /// An event or a task. What goes into a queue by its name says where it came from.
-pub(crate) fn message(
-    out: &mut Vec<u8>,
-    message: &Envelope,
-    stamp: Option<&Stamp>,
-    by_name: bool,
-) {
+pub(crate) fn message(out: &mut Vec<u8>, message: &Envelope, stamp: Option<&Stamp>, by_name: bool) {
     let own = |table: &mut Table<'_>| {
         let (attempt, lost) =
             stamp.map_or((message.attempt, message.lost), |stamp| (stamp.attempt, stamp.lost));
@@ -173,15 +166,22 @@ impl Draft<'_> {
                 flags |= flag;
             }
         }
+        let start = out.len();
         out.extend_from_slice(&flags.to_be_bytes());
         if let Some(text) = content_type.filter(|_| flags & CONTENT_TYPE != 0) {
             write_short(out, text);
         }
+        let empty = out.len() + 4;
         write_sized(out, |out| {
             let table = &mut Table(out);
             attributes(message, table);
             own(table);
         });
+        if out.len() == empty {
+            // An answer has none.
+            out.truncate(empty - 4);
+            out[start..start + 2].copy_from_slice(&(flags & !HEADERS).to_be_bytes());
+        }
         out.push(self.delivery_mode);
         for text in texts.into_iter().filter(|text| fit(*text)).flatten() {
             write_short(out, text);
