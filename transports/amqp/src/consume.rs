@@ -23,7 +23,6 @@ use crate::connection::{Link, Open};
 use crate::error::{self, short};
 use crate::gauge::{Busy, Gauge};
 use crate::lane::{Event, Lane, Parcel};
-use crate::lull::{self, Lull};
 use crate::publish::Publisher;
 use crate::recent::{Attempt, Known, Recent};
 use crate::retry::{self, Rung};
@@ -326,7 +325,6 @@ impl Task {
     ) -> Result<(), Refused> {
         let mut orders = Vec::new();
         let mut over = false;
-        let mut lull = Lull::default();
         loop {
             if self.ending && session.unsettled.is_idle() {
                 session.flush(Flush::All);
@@ -338,7 +336,6 @@ impl Task {
             tokio::select! {
                 biased;
                 _ = self.orders.recv_many(&mut orders, TURN) => {
-                    lull.end();
                     // It is known before anything is waited for, which may be for ever.
                     let ends = !self.ending && orders.iter().any(|order| matches!(order, Order::End));
                     self.ending |= ends;
@@ -355,7 +352,6 @@ impl Task {
                     session.acknowledge(self.ending);
                 }
                 event = session.lane.next() => {
-                    lull.end();
                     self.take_all(session, Some(event), TURN)?;
                     session.acknowledge(self.ending);
                 }
@@ -367,7 +363,6 @@ impl Task {
                     None => return Err(self.cancelled(open)),
                     Some(Ok(_)) => {}
                 },
-                () = lull.wait(), if session.unsettled.open() >= lull::BUSY => {}
                 () = at(linger) => session.lingered(),
                 () = link.lost(open) => {
                     let aborted = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);

@@ -17,7 +17,6 @@ use crate::connection::{Link, Open};
 use crate::error::{self, code};
 use crate::gauge::{Busy, Gauge};
 use crate::lane::{Event, Lane};
-use crate::lull::{self, Lull};
 use crate::topology::{Place, Refused, declare_exchange};
 use crate::window::{Address, Fate, Publishable, Window};
 use crate::wire::{self, Caller, Outcome, Stamp};
@@ -172,7 +171,6 @@ impl Run {
         let mut sure = HashSet::new();
         let (mut batch, mut done) = (Vec::new(), Vec::new());
         let mut refused = Vec::new();
-        let mut lull = Lull::default();
         let end = 'session: loop {
             while refused.is_empty() && self.room(&window) > 0 {
                 let Some(next) = self.backlog.pop_front() else { break };
@@ -188,7 +186,6 @@ impl Run {
             tokio::select! {
                 biased;
                 event = lane.next() => {
-                    lull.end();
                     let mut next = Some(event);
                     // All that is there: most of it is confirmed at once.
                     while let Some(event) = next.take() {
@@ -214,10 +211,8 @@ impl Run {
                         // The transport is gone, and this task with it.
                         std::future::pending::<()>().await;
                     }
-                    lull.end();
                     self.backlog.extend(batch.drain(..).map(Rc::new));
                 }
-                () = lull.wait(), if window.len() >= lull::BUSY => {}
                 () = link.lost(open) => break End::Lost,
             }
         };
