@@ -36,7 +36,7 @@ pub struct Envelope {
     pub time: Option<SystemTime>,
     /// CloudEvents `datacontenttype`: the media type of the body, if whoever sent it said one.
     pub content_type: Option<String>,
-    /// The id of the first message in the chain of causes.
+    /// The id of the first message in the chain of causes, unless this is the first.
     pub correlation_id: Option<String>,
     /// The id of the message whose handler sent this one.
     pub causation_id: Option<String>,

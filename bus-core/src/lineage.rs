@@ -15,19 +15,25 @@ pub(crate) struct Chain {
     /// The number that it has here.
     seq: u64,
     pub(crate) envelope: Arc<Envelope>,
-    id: String,
-    correlation_id: String,
-    /// The 32 hexadecimal digits of the trace that it belongs to.
-    trace: Option<String>,
 }
 
 impl Chain {
-    pub(crate) fn new(bus: &Bus, seq: u64, envelope: Arc<Envelope>) -> Self {
+    pub(crate) fn new(seq: u64, envelope: Arc<Envelope>) -> Self {
+        Self { seq, envelope }
+    }
+
+    fn id(&self, bus: &Bus) -> String {
         // A foreign program may give none.
-        let id = if envelope.id.is_empty() { bus.message_id(seq) } else { envelope.id.clone() };
-        let correlation_id = envelope.correlation_id.clone().unwrap_or_else(|| id.clone());
-        let trace = envelope.traceparent.as_deref().and_then(trace::trace_of).map(str::to_owned);
-        Self { seq, envelope, id, correlation_id, trace }
+        if self.envelope.id.is_empty() {
+            bus.message_id(self.seq)
+        } else {
+            self.envelope.id.clone()
+        }
+    }
+
+    /// The 32 hexadecimal digits of the trace that it belongs to.
+    fn trace(&self) -> Option<&str> {
+        self.envelope.traceparent.as_deref().and_then(trace::trace_of)
     }
 }
 
@@ -52,7 +58,7 @@ impl<'a> Lineage<'a> {
     /// The id of message `seq`.
     pub(crate) fn id(self, seq: u64) -> String {
         match self.chain.filter(|chain| chain.seq == seq) {
-            Some(chain) => chain.id.clone(),
+            Some(chain) => chain.id(self.bus),
             None => self.bus.message_id(seq),
         }
     }
@@ -60,14 +66,18 @@ impl<'a> Lineage<'a> {
     /// The id of the first message of the chain.
     pub(crate) fn correlation_id(self) -> String {
         match self.chain {
-            Some(chain) => chain.correlation_id.clone(),
+            // Who sent the first of a chain need not say so.
+            Some(chain) => {
+                let correlation = chain.envelope.correlation_id.clone();
+                correlation.unwrap_or_else(|| chain.id(self.bus))
+            }
             None => self.bus.message_id(self.correlation),
         }
     }
 
     /// Names an attempt to whatever it calls.
     pub(crate) fn traceparent(self, origin: Origin) -> String {
-        let trace = self.chain.and_then(|chain| chain.trace.as_deref());
+        let trace = self.chain.and_then(|chain| chain.trace());
         trace::traceparent(self.bus, self.correlation, origin, trace)
     }
 }

@@ -190,7 +190,7 @@ impl Head {
     pub(crate) fn arrived(bus: &crate::bus::Bus, envelope: Arc<Envelope>) -> Self {
         let seq = bus.next_seq();
         let time = envelope.time.map_or_else(OnceLock::new, OnceLock::from);
-        let chain = Some(Arc::new(Chain::new(bus, seq, envelope)));
+        let chain = Some(Arc::new(Chain::new(seq, envelope)));
         let more = Box::new(More { chain, time, ..More::of(seq) });
         Self { seq, open: AtomicU64::new(1), more: OnceBox::with_value(more) }
     }

@@ -161,5 +161,5 @@ impl fmt::Display for Tally {
 }
 
 fn id(letter: &Message) -> String {
-    letter.properties["message_id"].as_str().unwrap_or("none").to_owned()
+    letter.properties["headers"]["cloudEvents_id"].as_str().unwrap_or("none").to_owned()
 }

@@ -49,7 +49,7 @@ impl Fault {
 /// Writes what a command came to.
 pub(crate) fn write(answer: Result<Vec<u8>, ExecuteError<Failure>>) -> Envelope {
     let (kind, fault) = match answer {
-        Ok(body) => return envelope("ok", body),
+        Ok(body) => return envelope(None, body),
         Err(ExecuteError::Handler(failure)) => ("error", Fault::of(&failure)),
         Err(ExecuteError::Remote(text)) => ("remote", Fault::text(text)),
         Err(ExecuteError::NotFound(name)) => ("not-found", Fault::text(name.command())),
@@ -73,13 +73,15 @@ pub(crate) fn write(answer: Result<Vec<u8>, ExecuteError<Failure>>) -> Envelope 
         Err(ExecuteError::Transport(text)) => ("transport", Fault::text(text)),
     };
     // These types always can be written.
-    envelope(kind, codec::encode(&fault).unwrap_or_default())
+    envelope(Some(kind), codec::encode(&fault).unwrap_or_default())
 }
 
-fn envelope(kind: &str, body: Vec<u8>) -> Envelope {
+fn envelope(kind: Option<&str>, body: Vec<u8>) -> Envelope {
     let mut envelope = Envelope::new("", "", body);
     envelope.content_type = Some(Envelope::JSON.to_owned());
-    envelope.headers.insert(KIND, kind);
+    if let Some(kind) = kind {
+        envelope.headers.insert(KIND, kind);
+    }
     envelope
 }
 

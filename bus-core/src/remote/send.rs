@@ -99,7 +99,6 @@ impl Remote {
             message.traceparent = Some(traceparent);
         } else {
             message.source.clone_from(&self.program);
-            message.correlation_id = Some(message.id.clone());
             message.traceparent = Some(crate::trace::traceparent(bus, seq, Origin::NONE, None));
         }
         message

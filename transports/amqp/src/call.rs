@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use autobus_core::transport::{CallError, Envelope, Resolver};
 use futures_util::StreamExt as _;
-use lapin::message::Delivery;
 use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use tokio::sync::mpsc;
@@ -18,8 +17,9 @@ use tokio::time::Instant;
 
 use crate::connection::{Link, Open};
 use crate::error::{self, code, short};
+use crate::lane::{Event, Lane, Parcel};
 use crate::window::{Address, Fate, Publishable, Window};
-use crate::wire::{self, Outcome, Site};
+use crate::wire::{self, Outcome, Received, Site};
 
 /// How often it is asked whether the servers of long calls are still there. The queue of a command
 /// ends with its last server, and the calls in it end without a word.
@@ -36,12 +36,18 @@ pub(crate) struct Call {
 /// What is published of a call.
 struct Request {
     token: u64,
+    /// The queue of the command.
+    queue: String,
     message: Envelope,
 }
 
 impl Publishable for Request {
-    fn body(&self) -> &[u8] {
-        &self.message.body
+    fn message(&self) -> &Envelope {
+        &self.message
+    }
+
+    fn is_for(&self, exchange: &str, key: &str) -> bool {
+        exchange.is_empty() && self.queue == key
     }
 }
 
@@ -68,7 +74,7 @@ struct Calls {
 }
 
 impl Calls {
-    fn send(&mut self, window: &mut Window<Request>, call: Call) {
+    fn send(&mut self, lane: &Lane, window: &mut Window<Request>, call: Call) {
         let Call { command, message, deadline, done } = call;
         let now = Instant::now();
         if deadline <= now {
@@ -76,17 +82,17 @@ impl Calls {
                 "its time was over before it was sent".to_owned(),
             )));
         }
-        let key = match short("the name of a queue", &format!("command.{command}")) {
-            Ok(key) => key,
-            Err(error) => return done.resolve(Err(CallError::Unsent(error.to_string()))),
-        };
+        let queue = format!("command.{command}");
+        if let Err(error) = short("the name of a queue", &queue) {
+            return done.resolve(Err(CallError::Unsent(error.to_string())));
+        }
         let token = self.next;
         self.next += 1;
-        let address = Address { exchange: ShortString::default(), key, mandatory: true };
-        let name = ShortString::try_new(token.to_string()).unwrap_or_default();
-        // It is matched by its id if it comes back.
-        let properties = wire::call(&message, name.clone(), deadline - now).with_message_id(name);
-        window.send(Rc::new(Request { token, message }), address, properties);
+        let request = Rc::new(Request { token, queue, message });
+        let address = Address { exchange: "", key: &request.queue, mandatory: true };
+        window.send(lane, request.clone(), address, |out| {
+            wire::call(out, &request.message, &token.to_string(), deadline - now);
+        });
         self.deadlines.insert((deadline, token));
         self.order.push_back((now, token));
         self.waiting
@@ -212,29 +218,38 @@ impl Caller {
         open: &Rc<Open>,
         link: &mut Link,
     ) -> lapin::Result<()> {
-        let channel = open.confirming().await?;
+        let (channel, lane) = open.confirming().await?;
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let replies = ("amq.rabbitmq.reply-to".into(), ShortString::default());
+        // The answers themselves come another way; this tells when none come any more.
         let mut replies =
             channel.basic_consume(replies.0, replies.1, options, FieldTable::default()).await?;
-        let mut window = Window::new(channel);
+        let mut window = Window::new();
         let mut blocked = open.blocked();
         let mut done = Vec::new();
         let mut probe: Option<Probe> = None;
         loop {
             let stuck = *blocked.borrow_and_update();
             while !stuck && let Some(call) = self.held.pop_front() {
-                calls.send(&mut window, call);
+                calls.send(&lane, &mut window, call);
             }
             let watched = calls.long().filter(|_| probe.is_none());
             tokio::select! {
                 biased;
-                reply = replies.next() => match reply {
-                    Some(reply) => self.reply(calls, reply?),
-                    None => return Ok(()),
-                },
-                result = window.confirmed(&mut done) => {
-                    result?;
+                event = lane.next() => {
+                    let mut next = Some(event);
+                    while let Some(event) = next.take() {
+                        match event {
+                            Event::Delivered(parcel) => self.reply(calls, parcel),
+                            Event::Confirmed { tag, multiple, acked } => {
+                                window.confirm(tag, multiple, acked);
+                            }
+                            Event::Returned(parcel) => window.returned(&parcel),
+                            Event::Closed(error) => return Err(error),
+                        }
+                        next = lane.take();
+                    }
+                    window.drain(&mut done);
                     for (request, fate) in done.drain(..) {
                         calls.confirmed(request.token, fate);
                     }
@@ -251,6 +266,7 @@ impl Caller {
                     calls.watched(asked, &gone);
                 }
                 _ = blocked.changed() => {}
+                _ = replies.next() => return Ok(()),
                 () = link.lost(open) => return Ok(()),
             }
         }
@@ -275,27 +291,18 @@ impl Caller {
         }
     }
 
-    fn reply(&self, calls: &mut Calls, delivery: Delivery) {
-        let token = delivery
-            .properties
-            .correlation_id()
-            .as_ref()
-            .and_then(|token| token.as_str().parse().ok());
+    fn reply(&self, calls: &mut Calls, parcel: Parcel) {
+        let Received { message, fault, outcome, token, .. } = wire::read(parcel, &self.site);
         // What nobody waits for is of no use to anybody.
         let Some(token) = token else { return };
-        let result = match wire::outcome(&delivery.properties) {
-            Outcome::Answered => {
-                let received = wire::read(delivery, &self.site);
-                match received.fault {
-                    None => Ok(received.message),
-                    Some(fault) => {
-                        tracing::warn!(target: "autobus::amqp", %fault, "an answer was dropped");
-                        Err(CallError::Interrupted)
-                    }
-                }
+        let result = match (outcome, fault) {
+            (Outcome::Answered, None) => Ok(message),
+            (Outcome::Answered, Some(fault)) => {
+                tracing::warn!(target: "autobus::amqp", %fault, "an answer was dropped");
+                Err(CallError::Interrupted)
             }
-            Outcome::Interrupted => Err(CallError::Interrupted),
-            Outcome::Unserved => Err(CallError::Unserved),
+            (Outcome::Interrupted, _) => Err(CallError::Interrupted),
+            (Outcome::Unserved, _) => Err(CallError::Unserved),
         };
         calls.resolve(token, result);
     }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::config::AmqpConfig;
 use crate::error::{self, code};
 use crate::health::{Health, Role, State};
+use crate::lane::{Lane, Lanes};
 use crate::socket::{self, Cutter, Kit};
 
 /// The longest that one attempt to connect may take, so that a node that accepts connections and
@@ -26,6 +27,7 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 /// A connection that is open now.
 pub(crate) struct Open {
     connection: Connection,
+    lanes: Rc<Lanes>,
     cutter: Cutter,
     blocked: watch::Sender<bool>,
     gone: watch::Sender<bool>,
@@ -36,11 +38,17 @@ impl Open {
         self.connection.create_channel().await
     }
 
-    /// A channel whose publishings are confirmed.
-    pub(crate) async fn confirming(&self) -> lapin::Result<Channel> {
+    /// A channel whose publishings are confirmed, and its messages.
+    pub(crate) async fn confirming(&self) -> lapin::Result<(Channel, Lane)> {
         let channel = self.channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(channel)
+        let lane = self.lane(&channel);
+        Ok((channel, lane))
+    }
+
+    /// Takes the messages of a channel, instead of the client.
+    pub(crate) fn lane(&self, channel: &Channel) -> Lane {
+        Lane::new(&self.lanes, channel.id(), self.connection.configuration().frame_max())
     }
 
     /// Does something with the connection; `None`, if it is lost meanwhile.
@@ -164,6 +172,7 @@ pub(crate) async fn keep(
                     Err(reason) => reason,
                 };
                 open.gone.send_replace(true);
+                open.cutter.cut();
                 // What falls at once is not tried again at once.
                 if born.elapsed() > Duration::from_secs(5) {
                     failures = 0;
@@ -253,7 +262,7 @@ async fn dial(dialer: &Dialer, role: Role, turn: &Cell<usize>) -> Result<Open, N
         let error = Error::transport(format!("no connection to {config}")).with_source(error);
         NoConnection { error, fatal }
     };
-    let (socket, cutter) = tokio::time::timeout_at(deadline, socket::connect(config, host))
+    let (socket, lanes, cutter) = tokio::time::timeout_at(deadline, socket::connect(config, host))
         .await
         .map_err(|_| unreachable(io::ErrorKind::TimedOut.into()))?
         .map_err(unreachable)?;
@@ -273,6 +282,7 @@ async fn dial(dialer: &Dialer, role: Role, turn: &Cell<usize>) -> Result<Open, N
     match tokio::time::timeout_at(deadline, greeting).await {
         Ok(Ok(connection)) => Ok(Open {
             connection,
+            lanes,
             cutter,
             blocked: watch::Sender::new(false),
             gone: watch::Sender::new(false),

@@ -4,17 +4,15 @@
 //! suspected of killing its consumers: it is moved, counted, to a queue beside, from which one at a
 //! time is taken.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use autobus_core::transport::{Acker, Envelope, Incoming, Queue, QueueKind, Settlement, Sink};
 use autobus_core::{Error, Failure};
-use futures_util::{FutureExt as _, StreamExt as _};
-use lapin::message::Delivery;
-use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-};
+use futures_util::StreamExt as _;
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
 use tokio::sync::{mpsc, oneshot};
@@ -24,9 +22,9 @@ use crate::config::QueueType;
 use crate::connection::{Link, Open};
 use crate::error::{self, short};
 use crate::gauge::{Busy, Gauge};
-use crate::lull::{self, Lull};
+use crate::lane::{Event, Lane, Parcel};
 use crate::publish::Publisher;
-use crate::recent::Recent;
+use crate::recent::{Attempt, Known, Recent};
 use crate::retry::{self, Rung};
 use crate::settle::{Load, Order, Settler, nothing};
 use crate::topology::{Place, Refused, declare_command, declare_queue};
@@ -120,28 +118,60 @@ pub(crate) struct Task {
     channels: u64,
     /// It takes no more, and goes once everything is settled.
     ending: bool,
-    /// What it received, on whichever channel.
+    /// What it had on channels that it lost.
     recent: Recent,
+    /// What is about to be given to the bus.
+    incoming: Vec<Incoming>,
 }
 
-/// A message that is with the bus.
+/// A message that the broker takes for delivered and not settled.
 struct Held {
     message: Arc<Envelope>,
+    /// Its id and source are those of no other event.
+    unique: bool,
+    handled: bool,
     _busy: Busy,
+}
+
+impl Held {
+    /// What is to be remembered of it, if it comes again; `open` is how its settling shows, while the
+    /// bus has it.
+    fn known(self, open: Option<(Arc<Settler>, u64)>) -> (String, Known) {
+        let Self { message, unique, handled, .. } = self;
+        let (number, lost) = (message.attempt, message.lost);
+        // Mostly, nobody else has it any more.
+        let (id, source) = match Arc::try_unwrap(message) {
+            Ok(message) => (message.id, message.source),
+            Err(message) => (message.id.clone(), message.source.clone()),
+        };
+        let attempt = Attempt { source, number, lost };
+        let known = match open {
+            _ if !unique => Known::Survived,
+            _ if handled => Known::Handled(attempt),
+            Some((settler, tag)) => Known::Open(attempt, settler, tag),
+            None => Known::Survived,
+        };
+        (id, known)
+    }
 }
 
 /// One channel of a consumer.
 struct Session {
     channel: Channel,
+    lane: Lane,
     settler: Arc<Settler>,
     number: u64,
     unsettled: Unsettled<Held>,
-    /// Settled, and the broker does not know yet.
-    untold: Vec<Busy>,
+    /// What the broker was told of last, and may not know.
+    told: VecDeque<(String, Known)>,
+    /// What is to be acknowledged; empty but for its memory.
+    acks: Vec<u64>,
     linger: Option<Instant>,
     /// How long it lingers while nothing else is in flight.
     linger_idle: Duration,
     batch: usize,
+    /// How much the broker sends ahead.
+    ahead: usize,
 }
 
 impl Task {
@@ -165,7 +195,8 @@ impl Task {
             sender: sender.clone(),
             ready: Some(ready),
             channels: 0,
-            recent: Recent::new(2 * usize::from(prefetch.max(1))),
+            recent: Recent::new(4 * usize::from(prefetch.max(1))),
+            incoming: Vec::new(),
             ending: false,
         };
         (task, sender)
@@ -181,7 +212,12 @@ impl Task {
             };
             let Some(open) = open else { return };
             let begun = Instant::now();
-            let reason = match open.alive(self.session(&open, &mut link)).await {
+            let mut session = None;
+            let ended = open.alive(self.session(&mut session, &open, &mut link)).await;
+            if let Some(session) = session {
+                self.remember(session);
+            }
+            let reason = match ended {
                 Some(Ok(())) => return,
                 Some(Err(Refused::For(error))) => match self.ready.take() {
                     Some(ready) => {
@@ -216,9 +252,30 @@ impl Task {
         }
     }
 
-    async fn session(&mut self, open: &Rc<Open>, link: &mut Link) -> Result<(), Refused> {
+    /// What was delivered and not acknowledged, as far as the broker knows, comes again. Of what was
+    /// acknowledged that is as much as the broker sends ahead, at most; of two with the same id, the one
+    /// that was not is what counts.
+    fn remember(&mut self, mut session: Session) {
+        session.collect();
+        let Session { told, unsettled, settler, .. } = session;
+        for (id, known) in told {
+            self.recent.note(id, known);
+        }
+        for (tag, held) in unsettled.into_rest() {
+            let (id, known) = held.known(Some((settler.clone(), tag)));
+            self.recent.note(id, known);
+        }
+    }
+
+    async fn session(
+        &mut self,
+        session: &mut Option<Session>,
+        open: &Rc<Open>,
+        link: &mut Link,
+    ) -> Result<(), Refused> {
         let lost = Refused::Lost;
         let channel = open.channel().await.map_err(lost)?;
+        let lane = open.lane(&channel);
         self.source.declare(&channel, self.shared.queue_type).await?;
         channel.basic_qos(self.prefetch, BasicQosOptions::default()).await.map_err(lost)?;
         let name = self.source.name();
@@ -236,27 +293,27 @@ impl Task {
             let _ = ready.send(Ok(()));
         }
         self.channels += 1;
-        let settler = Settler::new(
-            self.channels,
-            self.sender.clone(),
-            self.shared.gauge.clone(),
-            self.shared.publisher.clone(),
-        );
-        let mut session = Session {
+        let batch = usize::from(self.prefetch / 4).clamp(1, 256);
+        let settler =
+            Settler::new(self.channels, self.sender.clone(), self.shared.publisher.clone(), batch);
+        let session = session.insert(Session {
             channel,
+            lane,
             settler: Arc::new(settler),
             number: self.channels,
             unsettled: Unsettled::new(),
-            untold: Vec::new(),
+            told: VecDeque::new(),
+            acks: Vec::new(),
             linger: None,
             linger_idle: match self.source {
                 // The answer is out, and whoever called has it.
                 Source::Command(_) => LINGER,
                 Source::Queue(_) | Source::Suspects(_) => LINGER_IDLE,
             },
-            batch: usize::from(self.prefetch / 4).clamp(1, 256),
-        };
-        self.serve(&mut session, &mut consumer, open, link).await
+            batch,
+            ahead: self.prefetch.into(),
+        });
+        self.serve(session, &mut consumer, open, link).await
     }
 
     async fn serve(
@@ -268,10 +325,9 @@ impl Task {
     ) -> Result<(), Refused> {
         let mut orders = Vec::new();
         let mut over = false;
-        let mut lull = Lull::default();
         loop {
             if self.ending && session.unsettled.is_idle() {
-                session.flush(Flush::All).map_err(Refused::Lost)?;
+                session.flush(Flush::All);
                 // It is the last that is done with the channel.
                 let _ = session.channel.close(200, ShortString::default()).await;
                 return Ok(());
@@ -280,45 +336,73 @@ impl Task {
             tokio::select! {
                 biased;
                 _ = self.orders.recv_many(&mut orders, TURN) => {
-                    lull.end();
                     // It is known before anything is waited for, which may be for ever.
                     let ends = !self.ending && orders.iter().any(|order| matches!(order, Order::End));
                     self.ending |= ends;
                     for order in orders.drain(..) {
-                        self.obey(session, order).await.map_err(Refused::Lost)?;
+                        self.obey(session, order);
                     }
                     if ends {
                         // Nothing arrives any more once this is confirmed.
                         let cancel = BasicCancelOptions::default();
                         let cancelled = session.channel.basic_cancel(consumer.tag(), cancel);
                         cancelled.await.map_err(Refused::Lost)?;
+                        self.take_all(session, None, usize::MAX)?;
                     }
-                    session.acknowledge(self.ending).map_err(Refused::Lost)?;
+                    session.acknowledge(self.ending);
                 }
-                delivery = consumer.next(), if !over => {
-                    lull.end();
-                    let mut next = Some(delivery);
-                    for _ in 0..TURN {
-                        match next.take().or_else(|| consumer.next().now_or_never()) {
-                            Some(Some(Ok(delivery))) => self.deliver(session, delivery)?,
-                            Some(Some(Err(error))) => return Err(Refused::Lost(error)),
-                            // All that it had is here; the rest is settling it.
-                            Some(None) if self.ending => {
-                                over = true;
-                                break;
-                            }
-                            Some(None) => return Err(self.cancelled(open)),
-                            None => break,
-                        }
-                    }
+                event = session.lane.next() => {
+                    self.take_all(session, Some(event), TURN)?;
+                    session.acknowledge(self.ending);
                 }
-                () = lull.wait(), if session.unsettled.open() >= lull::BUSY => {}
-                () = at(linger) => session.flush(Flush::All).map_err(Refused::Lost)?,
+                // The deliveries came another way; here comes the end of them.
+                end = consumer.next(), if !over => match end {
+                    Some(Err(error)) => return Err(Refused::Lost(error)),
+                    // All that it had is here; the rest is settling it.
+                    None if self.ending => over = true,
+                    None => return Err(self.cancelled(open)),
+                    Some(Ok(_)) => {}
+                },
+                () = at(linger) => session.lingered(),
                 () = link.lost(open) => {
                     let aborted = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
                     return Err(Refused::Lost(aborted.into()));
                 }
             }
+        }
+    }
+
+    /// Takes what came, up to so much, and gives it to the bus together: whoever is woken by the first
+    /// finds the others.
+    fn take_all(
+        &mut self,
+        session: &mut Session,
+        first: Option<Event>,
+        most: usize,
+    ) -> Result<(), Refused> {
+        let mut next = first.or_else(|| session.lane.take());
+        let mut left = most;
+        let mut taken = Ok(());
+        while let Some(event) = next {
+            taken = self.take(session, event);
+            left -= 1;
+            if taken.is_err() || left == 0 {
+                break;
+            }
+            next = session.lane.take();
+        }
+        for incoming in self.incoming.drain(..) {
+            (self.sink)(incoming);
+        }
+        taken
+    }
+
+    fn take(&mut self, session: &mut Session, event: Event) -> Result<(), Refused> {
+        match event {
+            Event::Delivered(parcel) => self.deliver(session, parcel),
+            Event::Closed(error) => Err(Refused::Lost(error)),
+            // Nothing is published here.
+            Event::Returned(_) | Event::Confirmed { .. } => Ok(()),
         }
     }
 
@@ -330,51 +414,41 @@ impl Task {
         Refused::Lost(std::io::Error::other("the broker cancelled the consumer").into())
     }
 
-    async fn obey(&self, session: &mut Session, order: Order) -> lapin::Result<()> {
+    fn obey(&self, session: &mut Session, order: Order) {
         match order {
-            Order::End => {}
+            // It ends, or is looked at, in any case.
+            Order::End | Order::Look => {}
             // Of an earlier channel: the broker delivers it again.
             Order::Settle { channel, .. }
             | Order::Moved { channel, .. }
             | Order::Carry { channel, .. }
                 if channel != session.number => {}
-            Order::Moved { tag, busy, .. } => {
+            Order::Moved { tag, .. } => {
                 session.unsettled.finish(tag);
-                session.untold.push(busy);
             }
             Order::Carry { tag, load, .. } => session.settler.carry(tag, load),
-            Order::Settle { tag, how, busy, .. } => {
-                self.settle(session, tag, how).await?;
-                session.untold.push(busy);
-            }
+            Order::Settle { tag, how, .. } => self.settle(session, tag, how),
         }
-        Ok(())
     }
 
-    async fn settle(&self, session: &mut Session, tag: u64, how: Settlement) -> lapin::Result<()> {
-        if let Settlement::Ack = how {
-            session.unsettled.finish(tag);
-            return Ok(());
-        }
-        let Some(Held { message, .. }) = session.unsettled.take(tag) else { return Ok(()) };
+    fn settle(&self, session: &mut Session, tag: u64, how: Settlement) {
+        let Some(Held { message, .. }) = session.unsettled.take(tag) else { return };
+        let message = message.clone();
         if let Source::Command(_) = self.source {
             // It may have run, and a call never runs twice.
             session.settler.answer(tag, nothing(), Outcome::Interrupted);
-            return Ok(());
+            return;
         }
         let Some(queue) = self.source.durable() else {
             match how {
                 Settlement::GiveBack => {
-                    session
-                        .channel
-                        .basic_nack(tag, BasicNackOptions { requeue: true, multiple: false })
-                        .await?;
+                    session.lane.hand_back(tag);
                     session.unsettled.forget(tag);
                 }
                 // A broadcast has neither rungs nor dead letters.
-                _ => session.unsettled.finish(tag),
+                _ => drop(session.unsettled.finish(tag)),
             }
-            return Ok(());
+            return;
         };
         let stamp = Stamp {
             attempt: message.attempt,
@@ -393,18 +467,21 @@ impl Task {
             // At the end of the queue: in front, it would come as one that was lost.
             _ => session.carry(tag, message, Place::Main(queue.clone()), stamp),
         }
-        Ok(())
     }
 
-    fn deliver(&mut self, session: &mut Session, delivery: Delivery) -> Result<(), Refused> {
-        let (tag, redelivered) = (delivery.delivery_tag, delivery.redelivered);
-        let Received { mut message, fault, rest, caller, .. } = wire::read(delivery, &self.site);
+    fn deliver(&mut self, session: &mut Session, parcel: Parcel) -> Result<(), Refused> {
+        let (tag, redelivered) = (parcel.tag, parcel.redelivered);
+        let Received { mut message, fault, rest, caller, unique, .. } =
+            wire::read(parcel, &self.site);
         message.redelivered = redelivered;
         // It came before, and this process did not die of it: the connection did.
-        let survived = self.recent.note(&message.id);
+        let known = if redelivered { self.recent.look(&message.id) } else { None };
+        let survived = known.is_some();
+        let handled = unique && known.is_some_and(|known| known.is_handled(&message));
         let message = Arc::new(message);
         let busy = self.shared.gauge.busy();
-        if !session.unsettled.deliver(tag, Held { message: message.clone(), _busy: busy }) {
+        let held = Held { message: message.clone(), unique, handled, _busy: busy };
+        if !session.unsettled.deliver(tag, held) {
             // An acknowledgement of many would tell of it too. On another channel it comes again.
             return Err(Refused::Lost(std::io::Error::other("a delivery is missing").into()));
         }
@@ -423,6 +500,11 @@ impl Task {
                 session.settler.pass_on(tag, &self.source.name(), message);
                 return Ok(());
             }
+        } else if handled {
+            // The acknowledgement was lost, and nothing else.
+            tracing::debug!(target: "autobus::amqp", queue = self.source.name(), id = message.id, "it came again after it was handled here, and is acknowledged again");
+            session.unsettled.finish(tag);
+            return Ok(());
         } else if let Some(queue) = self.source.durable() {
             let stamp = Stamp { attempt: message.attempt, lost: message.lost, rest, death: None };
             let place = if let Some(fault) = fault {
@@ -445,7 +527,8 @@ impl Task {
                 return Ok(());
             }
         }
-        (self.sink)(Incoming { message, acker: Acker::new(session.settler.clone(), tag) });
+        let acker = Acker::new(session.settler.clone(), tag);
+        self.incoming.push(Incoming { message, acker });
         Ok(())
     }
 
@@ -476,43 +559,55 @@ impl Session {
         self.settler.carry(tag, Load { message, stamp, place });
     }
 
-    /// Tells the broker what is worth telling now.
-    fn acknowledge(&mut self, ending: bool) -> lapin::Result<()> {
-        if self.unsettled.done() == 0 {
-            self.untold.clear();
-            return Ok(());
+    /// Notes what the bus has acknowledged; whether there was anything.
+    fn collect(&mut self) -> bool {
+        self.settler.take_acks(&mut self.acks);
+        let any = !self.acks.is_empty();
+        for tag in self.acks.drain(..) {
+            if let Some(held) = self.unsettled.finish(tag) {
+                held.handled = true;
+            }
         }
-        if ending {
-            return self.flush(Flush::All);
-        }
-        if self.unsettled.done() >= self.batch {
-            self.flush(Flush::InOrder)?;
-        }
-        if self.unsettled.done() > 0 {
-            // With nothing in flight, what follows may still be on its way here.
-            let linger = if self.unsettled.is_idle() { self.linger_idle } else { LINGER };
-            let until = Instant::now() + linger;
-            self.linger = Some(self.linger.map_or(until, |set| set.min(until)));
-        }
-        Ok(())
+        any
     }
 
-    /// Tells the broker. It is on its way in order with all else on the channel, also with its end, so
-    /// nobody waits until it is written.
-    fn flush(&mut self, how: Flush) -> lapin::Result<()> {
-        for ack in self.unsettled.flush(how) {
-            let (tag, multiple) = match ack {
-                Ack::UpTo(tag) => (tag, true),
-                Ack::One(tag) => (tag, false),
-            };
-            let written = self.channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never();
-            written.unwrap_or(Ok(()))?;
+    /// Tells the broker what is worth telling now.
+    fn acknowledge(&mut self, ending: bool) {
+        self.collect();
+        if ending {
+            self.flush(Flush::All);
+        } else if self.unsettled.done() >= self.batch {
+            self.flush(Flush::InOrder);
         }
-        self.untold.truncate(self.unsettled.done());
-        if self.unsettled.done() == 0 {
-            self.linger = None;
+        // With little in flight, what follows may still be on its way here.
+        let linger = if self.unsettled.open() < self.batch { self.linger_idle } else { LINGER };
+        let until = Instant::now() + linger;
+        self.linger = Some(self.linger.map_or(until, |set| set.min(until)));
+    }
+
+    /// The time is over for which acknowledgements wait for others.
+    fn lingered(&mut self) {
+        let busy = self.collect();
+        self.flush(Flush::All);
+        let until = || Some(Instant::now() + LINGER);
+        self.linger = if busy || !self.settler.rest() { until() } else { None };
+    }
+
+    /// Tells the broker. It is on its way in order with all else of the channel, also with its end.
+    fn flush(&mut self, how: Flush) {
+        let (told, most) = (&mut self.told, 2 * self.ahead);
+        let acks = self.unsettled.flush(how, |held| {
+            if told.len() == most {
+                told.pop_front();
+            }
+            told.push_back(held.known(None));
+        });
+        for ack in acks {
+            match ack {
+                Ack::UpTo(tag) => self.lane.ack(tag, true),
+                Ack::One(tag) => self.lane.ack(tag, false),
+            }
         }
-        Ok(())
     }
 }
 

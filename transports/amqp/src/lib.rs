@@ -27,7 +27,8 @@
 //!
 //! - A message is published once the broker has confirmed it, and gone from a queue once it was
 //!   acknowledged after its settlement; what is retried or kept as a dead letter is confirmed in its
-//!   new queue first. It may come twice.
+//!   new queue first. It may come twice; but what a consumer has handled when it loses its connection,
+//!   it does not handle again, if it is an event with an id and a source.
 //! - A message that kills its consumer kills it alone: see `{queue}.suspect`.
 //! - Whatever comes from elsewhere is read as far as it can be, and is a dead letter otherwise.
 //! - Passwords are in no log, no error and no `Debug`.
@@ -35,6 +36,13 @@
 //! A handler that runs for longer than the broker's
 //! [delivery acknowledgement timeout](https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout),
 //! 30 minutes unless configured, loses its message, which is then delivered again.
+//!
+//! # What travels
+//!
+//! The body as it is; the attributes of CloudEvents as headers, `cloudEvents_id` and so on; a
+//! `traceparent`; and of the properties of AMQP only those that say something else: `content-type`,
+//! `delivery-mode`, `correlation-id` where something came before, and what a call needs for its answer.
+//! What others send may have `message-id`, `timestamp`, `app-id` or `correlation-id` instead, or nothing.
 
 mod call;
 mod config;
@@ -42,10 +50,12 @@ mod connection;
 mod consume;
 mod dead;
 mod error;
+mod frame;
 mod gauge;
 mod health;
-mod lull;
+mod lane;
 mod publish;
+mod pump;
 mod recent;
 mod retry;
 mod screen;

@@ -16,7 +16,7 @@ use crate::config::QueueType;
 use crate::connection::{Link, Open};
 use crate::error::{self, code};
 use crate::gauge::{Busy, Gauge};
-use crate::lull::{self, Lull};
+use crate::lane::{Event, Lane};
 use crate::topology::{Place, Refused, declare_exchange};
 use crate::window::{Address, Fate, Publishable, Window};
 use crate::wire::{self, Caller, Outcome, Stamp};
@@ -45,7 +45,7 @@ pub(crate) enum To {
     /// Into one queue.
     Place(Place),
     /// Into the queue of a command: the call of another, for another server.
-    Command(ShortString, Caller),
+    Command(String, Caller),
     /// To whoever called.
     Caller(Caller, Outcome),
 }
@@ -66,8 +66,17 @@ impl Done {
 }
 
 impl Publishable for Outgoing {
-    fn body(&self) -> &[u8] {
-        &self.message.body
+    fn message(&self) -> &Envelope {
+        &self.message
+    }
+
+    fn is_for(&self, exchange: &str, key: &str) -> bool {
+        match &self.to {
+            To::Exchange => self.message.exchange == exchange && self.message.key == key,
+            To::Place(place) => exchange.is_empty() && place.name() == key,
+            To::Command(queue, _) => exchange.is_empty() && queue == key,
+            To::Caller(caller, _) => exchange.is_empty() && caller.reply_to == key,
+        }
     }
 }
 
@@ -154,16 +163,18 @@ impl Run {
         link: &mut Link,
         queue: &mut mpsc::UnboundedReceiver<Outgoing>,
     ) -> End {
-        let Some(Ok(channel)) = open.alive(open.confirming()).await else { return End::Lost };
-        let mut window = Window::new(channel);
+        // The channel is the client's, and there as long as this is.
+        let Some(Ok((_channel, lane))) = open.alive(open.confirming()).await else {
+            return End::Lost;
+        };
+        let mut window = Window::new();
         let mut sure = HashSet::new();
         let (mut batch, mut done) = (Vec::new(), Vec::new());
         let mut refused = Vec::new();
-        let mut lull = Lull::default();
         let end = 'session: loop {
             while refused.is_empty() && self.room(&window) > 0 {
                 let Some(next) = self.backlog.pop_front() else { break };
-                if let Err(end) = self.send(open, &mut window, &mut sure, next).await {
+                if let Err(end) = self.send(open, &lane, &mut window, &mut sure, next).await {
                     break 'session end;
                 }
             }
@@ -174,23 +185,34 @@ impl Run {
             let take = refused.is_empty() && self.backlog.is_empty() && room > 0;
             tokio::select! {
                 biased;
-                result = window.confirmed(&mut done) => {
-                    lull.end();
-                    match result {
-                        Ok(()) => self.settle(&mut done, &mut sure, &mut refused),
-                        Err(error) if error::is_refusal(&error) => break End::Suspicious(error),
-                        Err(_) => break End::Lost,
+                event = lane.next() => {
+                    let mut next = Some(event);
+                    // All that is there: most of it is confirmed at once.
+                    while let Some(event) = next.take() {
+                        match event {
+                            Event::Confirmed { tag, multiple, acked } => {
+                                window.confirm(tag, multiple, acked);
+                            }
+                            Event::Returned(parcel) => window.returned(&parcel),
+                            Event::Closed(error) if error::is_refusal(&error) => {
+                                break 'session End::Suspicious(error);
+                            }
+                            Event::Closed(_) => break 'session End::Lost,
+                            // Nothing is consumed here.
+                            Event::Delivered(_) => {}
+                        }
+                        next = lane.take();
                     }
+                    window.drain(&mut done);
+                    self.settle(&mut done, &mut sure, &mut refused);
                 }
                 taken = queue.recv_many(&mut batch, room), if take => {
                     if taken == 0 {
                         // The transport is gone, and this task with it.
                         std::future::pending::<()>().await;
                     }
-                    lull.end();
                     self.backlog.extend(batch.drain(..).map(Rc::new));
                 }
-                () = lull.wait(), if window.len() >= lull::BUSY => {}
                 () = link.lost(open) => break End::Lost,
             }
         };
@@ -218,6 +240,7 @@ impl Run {
     async fn send(
         &mut self,
         open: &Rc<Open>,
+        lane: &Lane,
         window: &mut Window<Outgoing>,
         sure: &mut HashSet<String>,
         outgoing: Rc<Outgoing>,
@@ -235,22 +258,28 @@ impl Run {
                 return Err(End::Lost);
             }
         }
-        match address(&outgoing) {
-            Ok(address) => {
-                let properties = match &outgoing.to {
-                    To::Exchange => {
-                        wire::message(&outgoing.message, outgoing.stamp.as_ref(), false)
-                    }
-                    To::Place(_) => wire::message(&outgoing.message, outgoing.stamp.as_ref(), true),
-                    To::Command(_, caller) => wire::call_again(&outgoing.message, caller),
-                    To::Caller(caller, outcome) => {
-                        wire::reply(&outgoing.message, *outcome, caller.token.clone())
-                    }
-                };
-                window.send(outgoing, address, properties);
+        let Outgoing { message, stamp, to, .. } = &*outgoing;
+        let place;
+        let (exchange, key, mandatory) = match to {
+            To::Exchange => (message.exchange.as_str(), message.key.as_str(), true),
+            To::Place(to) => {
+                place = to.name();
+                ("", place.as_str(), true)
             }
-            Err(error) => tell(outgoing, Err(error)),
+            To::Command(queue, _) => ("", queue.as_str(), true),
+            To::Caller(caller, _) => ("", caller.reply_to.as_str(), false),
+        };
+        if let Err(error) = fit(exchange, key) {
+            tell(outgoing, Err(error));
+            return Ok(());
         }
+        let address = Address { exchange, key, mandatory };
+        window.send(lane, outgoing.clone(), address, |out| match to {
+            To::Exchange => wire::message(out, message, stamp.as_ref(), false),
+            To::Place(_) => wire::message(out, message, stamp.as_ref(), true),
+            To::Command(_, caller) => wire::call_again(out, message, caller),
+            To::Caller(caller, outcome) => wire::reply(out, message, *outcome, caller),
+        });
         Ok(())
     }
 
@@ -355,22 +384,15 @@ impl Run {
     }
 }
 
-/// The exchange and key, as the broker knows them.
-fn address(outgoing: &Outgoing) -> Result<Address, Error> {
-    let by_name = |name: &str, mandatory| {
-        let key = error::short("the name of a queue", name)?;
-        Ok(Address { exchange: ShortString::default(), key, mandatory })
-    };
-    match &outgoing.to {
-        To::Exchange => Ok(Address {
-            exchange: error::short("the name of an exchange", &outgoing.message.exchange)?,
-            key: error::short("a routing key", &outgoing.message.key)?,
-            mandatory: true,
-        }),
-        To::Place(place) => by_name(&place.name(), true),
-        To::Command(queue, _) => by_name(queue.as_str(), true),
-        To::Caller(caller, _) => by_name(caller.reply_to.as_str(), false),
+/// Whether names are as short as the broker demands.
+fn fit(exchange: &str, key: &str) -> Result<(), Error> {
+    if exchange.is_empty() {
+        error::short("the name of a queue", key)?;
+    } else {
+        error::short("the name of an exchange", exchange)?;
+        error::short("a routing key", key)?;
     }
+    Ok(())
 }
 
 fn tell(outgoing: Rc<Outgoing>, result: Result<Confirm, Error>) {

@@ -1,4 +1,4 @@
-//! Makes bearable what a broker may send and the client's parser cannot stand, before it sees it.
+//! Makes bearable what a broker may send and no parser can stand, before one sees it.
 //!
 //! The broker carries the properties of a message as they are. The client ends the connection over a
 //! short text that is not UTF-8, and its thread overflows its stack over tables that are nested
@@ -6,80 +6,33 @@
 //! ever. So bytes that are not UTF-8 become `?`, and what is nested too deeply becomes a byte array.
 //! No length changes.
 //!
-//! Frames: AMQP 0-9-1, section 4.2.3. Types of fields: <https://www.rabbitmq.com/docs/amqp-0-9-1-errata#section_3>.
+//! Types of fields: <https://www.rabbitmq.com/docs/amqp-0-9-1-errata#section_3>.
 
 use std::ops::Range;
 
+use crate::frame::{method, method_of};
+
 /// Tables and arrays may be nested this deep.
 const DEPTH: u8 = 16;
-/// The type, channel and size of a frame.
-const HEAD: usize = 7;
-const END: u8 = 0xCE;
-
-/// Screens the frames of one connection.
-#[derive(Debug, Default)]
-pub(crate) struct Screen {
-    /// Whether whoever is at the other end does not speak in frames.
-    raw: bool,
-    /// How many bytes of the present frame pass unseen.
-    passing: usize,
-}
-
-impl Screen {
-    /// Screens as much of `bytes` as makes whole frames, and tells how much that is.
-    pub(crate) fn screen(&mut self, bytes: &mut [u8]) -> usize {
-        let mut done = 0;
-        loop {
-            let passed = self.passing.min(bytes.len() - done);
-            done += passed;
-            self.passing -= passed;
-            let rest = &mut bytes[done..];
-            if self.raw || rest.is_empty() {
-                return done + if self.raw { rest.len() } else { 0 };
-            }
-            if !matches!(rest[0], 1..=3 | 8) {
-                self.raw = true;
-                continue;
-            }
-            let Some(size) = number(rest, 3, 4) else { return done };
-            let whole = HEAD + size + 1;
-            match rest[0] {
-                kind @ (1 | 2) => {
-                    let Some(frame) = rest.get_mut(..whole) else { return done };
-                    if frame[whole - 1] == END {
-                        let payload = &mut frame[HEAD..whole - 1];
-                        // What is not as it should be is for the client to complain of.
-                        let _ = if kind == 1 { method(payload) } else { header(payload) };
-                    }
-                    done += whole;
-                }
-                _ => self.passing = whole,
-            }
-        }
-    }
-}
-
-/// The methods of a server that have texts of others in them.
-fn method(payload: &mut [u8]) -> Option<()> {
-    let fields: &[Field] = match (number(payload, 0, 2)?, number(payload, 2, 2)?) {
-        // connection.close, channel.close: the text is cut at 255 bytes, wherever that is.
-        (10, 50) | (20, 40) => &[Field::Bytes(2), Field::Text],
-        // connection.blocked
-        (10, 60) => &[Field::Text],
-        // basic.deliver
-        (60, 60) => &[Field::Text, Field::Bytes(9), Field::Text, Field::Text],
-        // basic.return
-        (60, 50) => &[Field::Bytes(2), Field::Text, Field::Text, Field::Text],
-        // basic.get-ok
-        (60, 71) => &[Field::Bytes(9), Field::Text, Field::Text],
+/// Screens a method; of those of a server, some have texts of others in them.
+///
+/// What is not as it should be is for the client to complain of.
+pub(crate) fn method(payload: &mut [u8]) -> Option<()> {
+    let fields: &[Field] = match method_of(payload)? {
+        // The text is cut at 255 bytes, wherever that is.
+        method::CONNECTION_CLOSE | method::CHANNEL_CLOSE => &[Field::Bytes(2), Field::Text],
+        method::CONNECTION_BLOCKED => &[Field::Text],
+        method::DELIVER => &[Field::Text, Field::Bytes(9), Field::Text, Field::Text],
+        method::RETURN => &[Field::Bytes(2), Field::Text, Field::Text, Field::Text],
+        method::GET_OK => &[Field::Bytes(9), Field::Text, Field::Text],
         _ => &[],
     };
     let mut at = 4;
     fields.iter().try_for_each(|field| field.screen(payload, &mut at))
 }
 
-/// The properties of a message: AMQP 0-9-1, section 4.2.6.1, in the order of their flags.
-fn header(payload: &mut [u8]) -> Option<()> {
+/// Screens the properties of a message: AMQP 0-9-1, section 4.2.6.1, in the order of their flags.
+pub(crate) fn header(payload: &mut [u8]) -> Option<()> {
     const PROPERTIES: [Field; 14] = [
         Field::Text,     // content_type
         Field::Text,     // content_encoding
@@ -214,6 +167,9 @@ mod tests {
     use lapin::types::{AMQPValue, FieldTable};
 
     use super::*;
+    use crate::frame::{Front, HEAD, Kind, front, payload};
+
+    const END: u8 = 0xCE;
 
     fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
         let size = u32::try_from(payload.len()).unwrap();
@@ -237,7 +193,17 @@ mod tests {
 
     fn screened(bytes: &[u8]) -> Vec<u8> {
         let mut bytes = bytes.to_vec();
-        assert_eq!(Screen::default().screen(&mut bytes), bytes.len());
+        let mut rest = &mut bytes[..];
+        while let Front::Frame { kind, whole, .. } = front(rest) {
+            let (frame, tail) = rest.split_at_mut(whole);
+            let _ = match kind {
+                Kind::Method => method(payload(frame)),
+                Kind::Header => header(payload(frame)),
+                Kind::Body | Kind::Other => None,
+            };
+            rest = tail;
+        }
+        assert!(rest.is_empty());
         bytes
     }
 
@@ -322,32 +288,6 @@ mod tests {
     }
 
     #[test]
-    fn frames_may_arrive_in_any_pieces() {
-        let all = [message(&nested(40, b'F'), b"\xff"), frame(3, &[7; 100]), message(b"", b"\xff")]
-            .concat();
-        let expected = screened(&all);
-        for seed in 0..100 {
-            let mut random = fastrand::Rng::with_seed(seed);
-            let mut screen = Screen::default();
-            let (mut buffer, mut seen, mut rest) = (Vec::new(), Vec::new(), &all[..]);
-            while !rest.is_empty() {
-                let (piece, tail) = rest.split_at(random.usize(1..=rest.len().min(60)));
-                buffer.extend_from_slice(piece);
-                rest = tail;
-                let done = screen.screen(&mut buffer);
-                seen.extend(buffer.drain(..done));
-            }
-            assert_eq!(seen, expected, "seed {seed}");
-        }
-    }
-
-    #[test]
-    fn who_speaks_in_no_frames_is_not_screened() {
-        let mut bytes = *b"AMQP\x00\x01\x00\x00\x02";
-        assert_eq!(Screen::default().screen(&mut bytes), bytes.len());
-    }
-
-    #[test]
     fn nothing_of_any_bytes_panics() {
         for seed in 0..20_000 {
             let mut random = fastrand::Rng::with_seed(seed);
@@ -355,9 +295,7 @@ mod tests {
             if let Some(flags) = payload.get_mut(12) {
                 *flags |= 0x20;
             }
-            let mut bytes = frame(random.u8(1..=3), &payload);
-            let length = bytes.len();
-            assert_eq!(Screen::default().screen(&mut bytes), length);
+            screened(&frame(random.u8(1..=3), &payload));
         }
     }
 }

@@ -6,10 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use autobus_core::transport::{Envelope, Settle, Settlement};
-use lapin::types::ShortString;
 use tokio::sync::mpsc;
 
-use crate::gauge::{Busy, Gauge};
 use crate::publish::{Done, Publisher, To};
 use crate::topology::Place;
 use crate::wire::{Caller, Outcome, Stamp};
@@ -20,13 +18,13 @@ pub(crate) enum Order {
         channel: u64,
         tag: u64,
         how: Settlement,
-        busy: Busy,
     },
+    /// Something is to be acknowledged.
+    Look,
     /// It is where it was moved to.
     Moved {
         channel: u64,
         tag: u64,
-        busy: Busy,
     },
     /// It could not be moved, and is to be tried again.
     Carry {
@@ -53,20 +51,62 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct Settler {
     channel: u64,
     orders: mpsc::UnboundedSender<Order>,
-    gauge: Gauge,
     publisher: Publisher,
+    acks: Mutex<Acks>,
+    /// How many acknowledgements are worth waking the task for.
+    batch: usize,
     /// Who waits for an answer. Answers find their way also after the channel of the call is gone.
     callers: Mutex<HashMap<u64, Caller>>,
+}
+
+/// What is to be acknowledged, which is nearly everything. The task looks by itself, and is woken only
+/// while it does not, or once there is much.
+#[derive(Debug, Default)]
+struct Acks {
+    tags: Vec<u64>,
+    /// The task looks soon.
+    watched: bool,
 }
 
 impl Settler {
     pub(crate) fn new(
         channel: u64,
         orders: mpsc::UnboundedSender<Order>,
-        gauge: Gauge,
         publisher: Publisher,
+        batch: usize,
     ) -> Self {
-        Self { channel, orders, gauge, publisher, callers: Mutex::default() }
+        let (acks, callers) = (Mutex::default(), Mutex::default());
+        Self { channel, orders, publisher, acks, batch, callers }
+    }
+
+    /// Takes what is to be acknowledged; the task looks again soon.
+    pub(crate) fn take_acks(&self, into: &mut Vec<u64>) {
+        let mut acks = self.acks.lock().unwrap_or_else(PoisonError::into_inner);
+        acks.watched = true;
+        std::mem::swap(&mut acks.tags, into);
+    }
+
+    /// The task looks no more before it is woken; `false` if there is something already.
+    pub(crate) fn rest(&self) -> bool {
+        let mut acks = self.acks.lock().unwrap_or_else(PoisonError::into_inner);
+        acks.watched = !acks.tags.is_empty();
+        !acks.watched
+    }
+
+    /// Whether this is to be acknowledged, and was not taken.
+    pub(crate) fn has_acked(&self, tag: u64) -> bool {
+        self.acks.lock().unwrap_or_else(PoisonError::into_inner).tags.contains(&tag)
+    }
+
+    fn ack(&self, tag: u64) {
+        let mut acks = self.acks.lock().unwrap_or_else(PoisonError::into_inner);
+        acks.tags.push(tag);
+        let wake = !acks.watched || acks.tags.len() == self.batch;
+        acks.watched = true;
+        drop(acks);
+        if wake {
+            self.order(Order::Look);
+        }
     }
 
     /// Notes who made the call with this tag.
@@ -77,8 +117,8 @@ impl Settler {
     /// Publishes an answer; once it is out, the call is done.
     pub(crate) fn answer(&self, tag: u64, message: Arc<Envelope>, outcome: Outcome) {
         let caller = self.callers.lock().unwrap_or_else(PoisonError::into_inner).remove(&tag);
-        let (channel, orders, busy) = (self.channel, self.orders.clone(), self.gauge.busy());
-        let moved = Order::Moved { channel, tag, busy };
+        let (channel, orders) = (self.channel, self.orders.clone());
+        let moved = Order::Moved { channel, tag };
         // Nobody asked to be told.
         let Some(caller) = caller else { return self.order(moved) };
         let done = Done::Own(Box::new(move |result| {
@@ -94,28 +134,28 @@ impl Settler {
     /// Hands a call that did not run to another server; without one, it is answered.
     pub(crate) fn pass_on(self: &Arc<Self>, tag: u64, queue: &str, message: Arc<Envelope>) {
         let caller = self.callers.lock().unwrap_or_else(PoisonError::into_inner).get(&tag).cloned();
-        let (Some(caller), Ok(queue)) = (caller, ShortString::try_new(queue)) else {
+        let Some(caller) = caller else {
             self.answer(tag, nothing(), Outcome::Unserved);
             return;
         };
-        let (settler, busy) = (self.clone(), self.gauge.busy());
+        let settler = self.clone();
         let done = Done::Own(Box::new(move |result| match result {
             Ok(there) if there.routed => {
-                settler.order(Order::Moved { channel: settler.channel, tag, busy });
+                settler.order(Order::Moved { channel: settler.channel, tag });
             }
             _ => settler.answer(tag, nothing(), Outcome::Unserved),
         }));
-        self.publisher.send(message, None, To::Command(queue, caller), done);
+        self.publisher.send(message, None, To::Command(queue.to_owned(), caller), done);
     }
 
     /// Publishes a copy into another queue, whose arrival settles the message.
     pub(crate) fn carry(&self, tag: u64, load: Load) {
         let (message, stamp, to) = (load.message.clone(), load.stamp.clone(), load.place.clone());
-        let (channel, orders, busy) = (self.channel, self.orders.clone(), self.gauge.busy());
+        let (channel, orders) = (self.channel, self.orders.clone());
         let done = Done::Own(Box::new(move |result| {
             // Without its task, the channel is gone, and the broker delivers the message again.
             let Err(error) = result else {
-                let _ = orders.send(Order::Moved { channel, tag, busy });
+                let _ = orders.send(Order::Moved { channel, tag });
                 return;
             };
             tracing::error!(target: "autobus::amqp", queue = load.place.name(), %error, again = ?PAUSE, "a message could not be moved; it stays where it is, and is tried again");
@@ -139,9 +179,9 @@ impl Settle for Settler {
             Settlement::Reply(message) => {
                 self.answer(tag, Arc::from(message), Outcome::Answered);
             }
+            Settlement::Ack => self.ack(tag),
             how => {
-                let busy = self.gauge.busy();
-                self.order(Order::Settle { channel: self.channel, tag, how, busy });
+                self.order(Order::Settle { channel: self.channel, tag, how });
             }
         }
     }

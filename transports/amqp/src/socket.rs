@@ -1,74 +1,39 @@
 //! The socket under the client: TCP or TLS, made by us, so that it can be cut from outside when the
-//! client would wait for ever, as it does for a broker that accepts connections and says nothing.
+//! client would wait for ever, as it does for a broker that accepts connections and says nothing. The
+//! client has a pipe instead of it, so that messages can pass by the client.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use async_rs::traits::{Executor, Reactor, RuntimeKit};
 use async_rs::util::Task;
 use async_rs::{Runtime, Tokio, TokioRuntime};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::task::spawn_local;
 
 use crate::config::AmqpConfig;
-use crate::screen::Screen;
+use crate::lane::Lanes;
+use crate::pump::Pump;
 
-/// A connected socket, of which nothing is read that is not screened.
+/// What the client takes for a socket: a pipe to the [pump](crate::pump) of the connection.
 #[derive(Debug)]
-pub(crate) struct Socket {
-    stream: Stream,
-    screen: Screen,
-    inbox: Vec<u8>,
-    /// How much of the inbox has been read.
-    filled: usize,
-    /// What of that is screened and not taken yet.
-    screened: std::ops::Range<usize>,
-}
+pub(crate) struct Socket(DuplexStream);
 
-#[derive(Debug)]
-enum Stream {
-    Plain(TcpStream),
-    #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-}
+/// How much fits into the pipe, each way.
+const PIPE: usize = 64 << 10;
 
-/// How much is read at once, at least.
-const CHUNK: usize = 64 << 10;
-
-impl Socket {
-    fn new(stream: Stream) -> Self {
-        Self { stream, screen: Screen::default(), inbox: Vec::new(), filled: 0, screened: 0..0 }
-    }
-
-    /// Reads until something is screened; nothing more is at the end.
-    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.screened.is_empty() {
-            self.inbox.copy_within(self.screened.end..self.filled, 0);
-            self.filled -= self.screened.end;
-            self.screened = 0..0;
-            // A frame that is longer than the room is there once the room is.
-            if self.inbox.len() < self.filled + CHUNK {
-                self.inbox.resize(self.filled + 2 * CHUNK, 0);
-            }
-            let mut buffer = ReadBuf::new(&mut self.inbox[self.filled..]);
-            ready!(match &mut self.stream {
-                Stream::Plain(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-                #[cfg(feature = "tls")]
-                Stream::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-            })?;
-            let got = buffer.filled().len();
-            if got == 0 {
-                break;
-            }
-            self.filled += got;
-            self.screened = 0..self.screen.screen(&mut self.inbox[..self.filled]);
-        }
-        Poll::Ready(Ok(()))
-    }
+/// Starts to move bytes between a socket and a client.
+fn start(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> (Socket, Rc<Lanes>) {
+    let (client, pump) = tokio::io::duplex(PIPE);
+    let lanes = Rc::new(Lanes::default());
+    spawn_local(Pump::new(stream, pump, lanes.clone()).run());
+    (Socket(client), lanes)
 }
 
 /// Cuts a socket.
@@ -86,14 +51,18 @@ impl Cutter {
 pub(crate) async fn connect(
     config: &AmqpConfig,
     (host, port): &(String, u16),
-) -> io::Result<(Socket, Cutter)> {
+) -> io::Result<(Socket, Rc<Lanes>, Cutter)> {
     let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
     for address in tokio::net::lookup_host((host.as_str(), *port)).await? {
         match dial(address).await {
-            Ok((stream, cutter)) if config.is_tls() => {
-                return Ok((encrypt(stream, host).await?, cutter));
+            Ok((stream, cutter)) => {
+                let (socket, lanes) = if config.is_tls() {
+                    start(encrypt(stream, host).await?)
+                } else {
+                    start(stream)
+                };
+                return Ok((socket, lanes, cutter));
             }
-            Ok((stream, cutter)) => return Ok((Socket::new(Stream::Plain(stream)), cutter)),
             Err(error) => last = error,
         }
     }
@@ -109,7 +78,10 @@ async fn dial(address: SocketAddr) -> io::Result<(TcpStream, Cutter)> {
 }
 
 #[cfg(feature = "tls")]
-async fn encrypt(stream: TcpStream, host: &str) -> io::Result<Socket> {
+async fn encrypt(
+    stream: TcpStream,
+    host: &str,
+) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     use std::sync::Arc;
 
     use tokio_rustls::TlsConnector;
@@ -126,12 +98,11 @@ async fn encrypt(stream: TcpStream, host: &str) -> io::Result<Socket> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-    Ok(Socket::new(Stream::Tls(Box::new(stream))))
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 #[cfg(not(feature = "tls"))]
-async fn encrypt(_: TcpStream, _: &str) -> io::Result<Socket> {
+async fn encrypt(_: TcpStream, _: &str) -> io::Result<TcpStream> {
     Err(io::Error::new(
         io::ErrorKind::Unsupported,
         "`amqps` is not compiled in; turn the feature `tls` of `autobus-amqp` on",
@@ -140,59 +111,31 @@ async fn encrypt(_: TcpStream, _: &str) -> io::Result<Socket> {
 
 impl futures_io::AsyncRead for Socket {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        ready!(this.fill(cx))?;
-        let count = this.screened.len().min(buffer.len());
-        let from = this.screened.start;
-        buffer[..count].copy_from_slice(&this.inbox[from..from + count]);
-        this.screened.start += count;
-        Poll::Ready(Ok(count))
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(&mut self.0).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
     }
 }
 
 impl futures_io::AsyncWrite for Socket {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            #[cfg(feature = "tls")]
-            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        Pin::new(&mut self.0).poll_write(cx, bytes)
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            #[cfg(feature = "tls")]
-            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            #[cfg(feature = "tls")]
-            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            #[cfg(feature = "tls")]
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 
@@ -257,8 +200,8 @@ impl Reactor for Kit {
     #[allow(clippy::manual_async_fn, reason = "the future must not borrow the kit")]
     fn tcp_connect_addr(
         &self,
-        address: SocketAddr,
+        _: SocketAddr,
     ) -> impl Future<Output = io::Result<Socket>> + Send + 'static {
-        async move { Ok(Socket::new(Stream::Plain(dial(address).await?.0))) }
+        async move { Err(io::ErrorKind::Unsupported.into()) }
     }
 }

@@ -19,9 +19,9 @@ enum Slot<T> {
     /// With its consumer.
     Held(T),
     /// Being moved to another queue.
-    Moving,
+    Moving(T),
     /// To be acknowledged.
-    Done,
+    Done(T),
     /// Acknowledged or handed back by itself.
     Told,
 }
@@ -76,33 +76,44 @@ impl<T> Unsettled<T> {
         true
     }
 
-    /// Takes what is to be moved; `None` if it is settled already.
-    pub(crate) fn take(&mut self, tag: u64) -> Option<T> {
+    /// Marks what is to be moved; `None` if it is settled already.
+    pub(crate) fn take(&mut self, tag: u64) -> Option<&T> {
         let slot = self.slot(tag)?;
-        match std::mem::replace(slot, Slot::Moving) {
-            Slot::Held(item) => Some(item),
-            other => {
-                *slot = other;
-                None
+        match std::mem::replace(slot, Slot::Told) {
+            Slot::Held(item) => *slot = Slot::Moving(item),
+            settled => {
+                *slot = settled;
+                return None;
             }
+        }
+        match slot {
+            Slot::Moving(item) => Some(item),
+            _ => None,
         }
     }
 
-    /// It can be acknowledged.
-    pub(crate) fn finish(&mut self, tag: u64) {
-        if let Some(slot) = self.slot(tag)
-            && matches!(slot, Slot::Held(_) | Slot::Moving)
-        {
-            *slot = Slot::Done;
-            self.open -= 1;
-            self.done += 1;
+    /// It can be acknowledged; `None` if it is settled already.
+    pub(crate) fn finish(&mut self, tag: u64) -> Option<&mut T> {
+        let slot = self.slot(tag)?;
+        match std::mem::replace(slot, Slot::Told) {
+            Slot::Held(item) | Slot::Moving(item) => *slot = Slot::Done(item),
+            settled => {
+                *slot = settled;
+                return None;
+            }
+        }
+        self.open -= 1;
+        self.done += 1;
+        match self.slot(tag) {
+            Some(Slot::Done(item)) => Some(item),
+            _ => None,
         }
     }
 
     /// It was handed back by itself.
     pub(crate) fn forget(&mut self, tag: u64) {
         if let Some(slot) = self.slot(tag)
-            && matches!(slot, Slot::Held(_) | Slot::Moving)
+            && matches!(slot, Slot::Held(_) | Slot::Moving(_))
         {
             *slot = Slot::Told;
             self.open -= 1;
@@ -110,12 +121,13 @@ impl<T> Unsettled<T> {
         self.drop_told();
     }
 
-    /// What to tell now; it counts as told.
-    pub(crate) fn flush(&mut self, how: Flush) -> Vec<Ack> {
+    /// What to tell now; it counts as told, and is given to `told`.
+    pub(crate) fn flush(&mut self, how: Flush, mut told: impl FnMut(T)) -> Vec<Ack> {
         let mut acks = Vec::new();
         let mut last = None;
-        while let Some(Slot::Done | Slot::Told) = self.slots.front() {
-            if let Some(Slot::Done) = self.slots.pop_front() {
+        while let Some(Slot::Done(_) | Slot::Told) = self.slots.front() {
+            if let Some(Slot::Done(item)) = self.slots.pop_front() {
+                told(item);
                 last = Some(self.first);
                 self.done -= 1;
             }
@@ -124,14 +136,24 @@ impl<T> Unsettled<T> {
         acks.extend(last.map(Ack::UpTo));
         if how == Flush::All && self.done > 0 {
             for (tag, slot) in (self.first..).zip(&mut self.slots) {
-                if let Slot::Done = slot {
-                    *slot = Slot::Told;
+                if let Slot::Done(_) = slot
+                    && let Slot::Done(item) = std::mem::replace(slot, Slot::Told)
+                {
+                    told(item);
                     acks.push(Ack::One(tag));
                 }
             }
             self.done = 0;
         }
         acks
+    }
+
+    /// Everything that the broker was not told of, by its tag.
+    pub(crate) fn into_rest(self) -> impl Iterator<Item = (u64, T)> {
+        (self.first..).zip(self.slots).filter_map(|(tag, slot)| match slot {
+            Slot::Held(item) | Slot::Moving(item) | Slot::Done(item) => Some((tag, item)),
+            Slot::Told => None,
+        })
     }
 
     fn drop_told(&mut self) {
@@ -164,8 +186,8 @@ mod tests {
             unsettled.finish(tag);
         }
         assert!(unsettled.is_idle());
-        assert_eq!(unsettled.flush(Flush::InOrder), [Ack::UpTo(3)]);
-        assert_eq!((unsettled.done(), unsettled.flush(Flush::All)), (0, vec![]));
+        assert_eq!(unsettled.flush(Flush::InOrder, drop), [Ack::UpTo(3)]);
+        assert_eq!((unsettled.done(), unsettled.flush(Flush::All, drop)), (0, vec![]));
     }
 
     #[test]
@@ -174,13 +196,13 @@ mod tests {
         for tag in [2, 4] {
             unsettled.finish(tag);
         }
-        assert_eq!(unsettled.flush(Flush::InOrder), []);
-        assert_eq!(unsettled.flush(Flush::All), [Ack::One(2), Ack::One(4)]);
+        assert_eq!(unsettled.flush(Flush::InOrder, drop), []);
+        assert_eq!(unsettled.flush(Flush::All, drop), [Ack::One(2), Ack::One(4)]);
         unsettled.finish(1);
-        assert_eq!(unsettled.flush(Flush::InOrder), [Ack::UpTo(1)]);
+        assert_eq!(unsettled.flush(Flush::InOrder, drop), [Ack::UpTo(1)]);
         assert!(!unsettled.is_idle());
         unsettled.finish(3);
-        assert_eq!(unsettled.flush(Flush::All), [Ack::UpTo(3)]);
+        assert_eq!(unsettled.flush(Flush::All, drop), [Ack::UpTo(3)]);
         assert!(unsettled.is_idle());
     }
 
@@ -194,11 +216,11 @@ mod tests {
     #[test]
     fn what_is_moved_waits_until_it_is_there() {
         let mut unsettled = delivered(2);
-        assert_eq!((unsettled.take(1), unsettled.take(1)), (Some(1), None));
+        assert_eq!((unsettled.take(1).copied(), unsettled.take(1)), (Some(1), None));
         unsettled.finish(2);
-        assert_eq!(unsettled.flush(Flush::InOrder), []);
+        assert_eq!(unsettled.flush(Flush::InOrder, drop), []);
         unsettled.finish(1);
-        assert_eq!(unsettled.flush(Flush::InOrder), [Ack::UpTo(2)]);
+        assert_eq!(unsettled.flush(Flush::InOrder, drop), [Ack::UpTo(2)]);
     }
 
     #[test]
@@ -208,10 +230,10 @@ mod tests {
             unsettled.finish(tag);
         }
         assert_eq!((unsettled.done(), unsettled.is_idle()), (1, false));
-        assert_eq!(unsettled.flush(Flush::All), [Ack::UpTo(1)]);
+        assert_eq!(unsettled.flush(Flush::All, drop), [Ack::UpTo(1)]);
         unsettled.finish(1);
         unsettled.forget(2);
-        assert_eq!((unsettled.flush(Flush::All), unsettled.is_idle()), (vec![], true));
+        assert_eq!((unsettled.flush(Flush::All, drop), unsettled.is_idle()), (vec![], true));
     }
 
     /// A naive model: the set of tags that are done, and of those that the broker was told of.
@@ -238,7 +260,7 @@ mod tests {
                     }
                     _ => {
                         let how = if random.bool() { Flush::All } else { Flush::InOrder };
-                        for ack in unsettled.flush(how) {
+                        for ack in unsettled.flush(how, drop) {
                             let (from, to) = match ack {
                                 Ack::UpTo(tag) => (1, usize::try_from(tag).unwrap()),
                                 Ack::One(tag) => {

@@ -1,31 +1,29 @@
 //! What was published on a channel and is not confirmed yet, in order.
 //!
-//! The client gives a returned message to whichever confirm it completes next, which need not be
-//! that of the message; a confirm of several completes them in any order. So returns are matched
-//! here by their address and id, and nothing is told before all that the client has read is seen.
+//! A message that no queue wanted is returned before it is confirmed, in the order in which it was sent;
+//! it is known by its address and its id.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::rc::Rc;
 
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt as _, StreamExt as _};
-use lapin::message::BasicReturnMessage;
-use lapin::options::BasicPublishOptions;
-use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation};
+use autobus_core::transport::Envelope;
 
-/// Where a message is going, and what it is known by if it comes back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Address {
-    pub(crate) exchange: ShortString,
-    pub(crate) key: ShortString,
+use crate::lane::{Lane, Parcel};
+use crate::wire;
+
+/// Where a message is going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address<'a> {
+    pub(crate) exchange: &'a str,
+    pub(crate) key: &'a str,
     pub(crate) mandatory: bool,
 }
 
 /// What can be published.
 pub(crate) trait Publishable: 'static {
-    fn body(&self) -> &[u8];
+    fn message(&self) -> &Envelope;
+    /// Whether this is where it goes.
+    fn is_for(&self, exchange: &str, key: &str) -> bool;
 }
 
 /// What became of a message.
@@ -38,33 +36,23 @@ pub(crate) enum Fate {
 
 struct Sent<T> {
     item: Rc<T>,
-    address: Address,
-    id: Option<ShortString>,
+    mandatory: bool,
     returned: bool,
-    confirmation: Option<bool>,
+    acked: Option<bool>,
 }
-
-type Confirm = Pin<Box<dyn Future<Output = (u64, lapin::Result<Confirmation>)>>>;
 
 /// The messages in flight on one channel.
 pub(crate) struct Window<T> {
-    channel: Channel,
-    pending: FuturesUnordered<Confirm>,
     sent: VecDeque<Sent<T>>,
+    /// The tag of the first: AMQP 0-9-1, section 1.1, tags of a channel count from 1.
     first: u64,
     bytes: usize,
 }
 
 impl<T: Publishable> Window<T> {
-    /// On a channel whose publishings are confirmed.
-    pub(crate) fn new(channel: Channel) -> Self {
-        Self {
-            channel,
-            pending: FuturesUnordered::new(),
-            sent: VecDeque::new(),
-            first: 0,
-            bytes: 0,
-        }
+    /// Of a channel whose publishings are confirmed, and on which nothing was published.
+    pub(crate) fn new() -> Self {
+        Self { sent: VecDeque::new(), first: 1, bytes: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -80,75 +68,43 @@ impl<T: Publishable> Window<T> {
         self.bytes
     }
 
-    /// Publishes; it is on its way at the next [`confirmed`](Self::confirmed).
-    pub(crate) fn send(&mut self, item: Rc<T>, address: Address, properties: BasicProperties) {
-        let number = self.first + self.sent.len() as u64;
-        let id = properties.message_id().clone();
-        let options = BasicPublishOptions { mandatory: address.mandatory, immediate: false };
-        let (channel, carried) = (self.channel.clone(), item.clone());
-        let (exchange, key) = (address.exchange.clone(), address.key.clone());
-        self.pending.push(Box::pin(async move {
-            let body = carried.body();
-            match channel.basic_publish(exchange, key, options, body, properties).await {
-                Ok(confirm) => (number, confirm.await),
-                Err(error) => (number, Err(error)),
-            }
-        }));
-        self.bytes += item.body().len();
-        self.sent.push_back(Sent { item, address, id, returned: false, confirmation: None });
+    /// Publishes.
+    pub(crate) fn send(
+        &mut self,
+        lane: &Lane,
+        item: Rc<T>,
+        address: Address<'_>,
+        properties: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let Address { exchange, key, mandatory } = address;
+        let body = &item.message().body;
+        lane.publish((exchange, key), mandatory, properties, body);
+        self.bytes += body.len();
+        self.sent.push_back(Sent { item, mandatory, returned: false, acked: None });
     }
 
-    /// Waits until something is confirmed, or refused, and adds it to `done` in the order in which
-    /// it was sent. For ever, if nothing is in flight.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it loses nothing.
-    pub(crate) async fn confirmed(&mut self, done: &mut Vec<(Rc<T>, Fate)>) -> lapin::Result<()> {
-        loop {
-            match self.pending.next().await {
-                Some((number, result)) => self.note(number, result?),
-                None => std::future::pending().await,
-            }
-            // All that is ready now.
-            let mut ready = 1;
-            while let Some(Some((number, result))) = self.pending.next().now_or_never() {
-                self.note(number, result?);
-                ready += 1;
-            }
-            // The client completes all that the broker confirmed at once under a lock. Whoever has
-            // had it since knows that all are complete, and with them the returned ones.
-            let _ = self.channel.wait_for_confirms().now_or_never();
-            while let Some(Some((number, result))) = self.pending.next().now_or_never() {
-                self.note(number, result?);
-                ready += 1;
-            }
-            self.drain(ready, done);
-            if !done.is_empty() {
-                return Ok(());
-            }
+    /// Notes what the broker confirms, or refuses.
+    pub(crate) fn confirm(&mut self, tag: u64, multiple: bool, acked: bool) {
+        let last = match tag {
+            0 => self.sent.len(),
+            _ => usize::try_from((tag + 1).saturating_sub(self.first)).unwrap_or(usize::MAX),
+        };
+        let last = last.min(self.sent.len());
+        let first = if multiple { 0 } else { last.saturating_sub(1) };
+        for sent in self.sent.range_mut(first..last) {
+            sent.acked.get_or_insert(acked);
         }
     }
 
-    fn note(&mut self, number: u64, confirmation: Confirmation) {
-        let acked = !confirmation.is_nack();
-        if let Some(sent) =
-            usize::try_from(number - self.first).ok().and_then(|n| self.sent.get_mut(n))
-        {
-            sent.confirmation = Some(acked);
-        }
-        if let Some(message) = confirmation.take_message() {
-            self.returned(&message);
-        }
-    }
-
-    fn returned(&mut self, message: &BasicReturnMessage) {
+    /// Notes that a message came back.
+    pub(crate) fn returned(&mut self, back: &Parcel) {
+        let id = wire::id(back);
         let same = |sent: &&mut Sent<T>| {
-            !sent.returned
-                && sent.address.mandatory
-                && sent.address.exchange == message.exchange
-                && sent.address.key == message.routing_key
-                && sent.id == *message.properties.message_id()
+            let known = &sent.item.message().id;
+            sent.mandatory
+                && !sent.returned
+                && (known.is_empty() || Some(known) == id.as_ref())
+                && sent.item.is_for(&back.exchange, &back.key)
         };
         if let Some(sent) = self.sent.iter_mut().find(same) {
             sent.returned = true;
@@ -156,12 +112,11 @@ impl<T: Publishable> Window<T> {
     }
 
     /// Takes from the front what is confirmed.
-    fn drain(&mut self, ready: usize, done: &mut Vec<(Rc<T>, Fate)>) {
-        done.reserve(ready);
-        while let Some(acked) = self.sent.front().and_then(|sent| sent.confirmation) {
+    pub(crate) fn drain(&mut self, done: &mut Vec<(Rc<T>, Fate)>) {
+        while let Some(acked) = self.sent.front().and_then(|sent| sent.acked) {
             let Some(sent) = self.sent.pop_front() else { break };
             self.first += 1;
-            self.bytes -= sent.item.body().len();
+            self.bytes -= sent.item.message().body.len();
             let fate = match (acked, sent.returned) {
                 (false, _) => Fate::Refused,
                 (true, true) => Fate::Returned,
@@ -173,7 +128,6 @@ impl<T: Publishable> Window<T> {
 
     /// What is still in flight, in order, after the channel was lost.
     pub(crate) fn abandon(self) -> impl Iterator<Item = Rc<T>> {
-        drop(self.pending);
         self.sent.into_iter().map(|sent| sent.item)
     }
 }

@@ -83,6 +83,50 @@ fn a_cut_connection_loses_nothing() {
 
 #[test]
 #[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn what_was_handled_before_it_comes_again_is_not_handled_twice() {
+    let vhost = Rabbit::shared().vhost();
+    let proxy = Proxy::start(vhost.broker().addr());
+    let (bus, publisher) = (connect(&vhost.url_via(proxy.port())), connect(&vhost.url()));
+    let queue = listener("billing.order", "order.#");
+    bus.declare(std::slice::from_ref(&queue)).unwrap();
+    let consumer = bus.consume(&queue, 8);
+    let publish = |n, source: &str| {
+        let mut message = event(n);
+        message.source = source.to_owned();
+        publisher.publish(message).unwrap();
+    };
+    (0..3).for_each(|n| publish(n, "shop"));
+    // Whoever gives no source does not promise that there is no other with this id.
+    publish(3, "");
+    let [first, second, third, fourth] =
+        <[_; 4]>::try_from(consumer.take(4)).expect("four deliveries");
+    proxy.swallow();
+    ack(first);
+    ack(fourth);
+    proxy.refuse();
+    proxy.cut();
+    bus.until(|status| matches!(status, Status::Disconnected { .. }));
+    // It was with a handler meanwhile.
+    ack(second);
+    proxy.pass();
+    proxy.accept();
+    let mut again = consumer.take(2);
+    again.sort_by(|one, other| one.message.id.cmp(&other.message.id));
+    let seen: Vec<_> =
+        again.iter().map(|again| (again.message.id.as_str(), again.message.lost)).collect();
+    assert_eq!(seen, [("id-2", 0), ("id-3", 0)]);
+    consumer.nothing();
+    again.into_iter().for_each(ack);
+    drop(third);
+    bus.close();
+    publisher.close();
+    let empty = || (vhost.depth("billing.order")?.ready == 0).then_some(());
+    poll_until("an empty queue", empty);
+    assert_eq!(vhost.depth("billing.order.suspect").unwrap().ready, 0);
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
 fn a_killed_broker_loses_nothing() {
     for kind in ["quorum", "classic"] {
         let node = Rabbit::start();

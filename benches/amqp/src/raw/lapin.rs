@@ -34,18 +34,34 @@ async fn connect(site: &Site) -> Result<(Connection, Channel), Failed> {
 pub(crate) enum Metadata {
     /// That it is JSON.
     Least,
-    /// What a bus says of it: the attributes of CloudEvents, and the properties of AMQP of the same
-    /// meaning.
+    /// What a bus says of it: the attributes of CloudEvents, and a `traceparent`.
     Full,
 }
 
 impl Metadata {
-    /// Of a call, or of its answer.
+    /// Of a call, which has a time to live, as those of a bus have.
     fn call(self, id: u64) -> Result<BasicProperties, Failed> {
         match self {
             Self::Least => Ok(BasicProperties::default()),
-            Self::Full => Ok(self.properties(id)?.with_delivery_mode(1)),
+            Self::Full => {
+                let properties = self.properties(id)?.with_delivery_mode(1);
+                Ok(properties.with_expiration("30000".into()))
+            }
         }
+    }
+
+    /// Of the answer of a call, which is no event.
+    fn answer(self) -> BasicProperties {
+        let least = BasicProperties::default();
+        match self {
+            Self::Least => least,
+            Self::Full => least.with_content_type("application/json".into()).with_delivery_mode(1),
+        }
+    }
+
+    /// Whether it comes back if no queue wants it.
+    fn options(self) -> BasicPublishOptions {
+        BasicPublishOptions { mandatory: self == Self::Full, immediate: false }
     }
 
     /// Has calls and answers confirmed, as ours are.
@@ -65,23 +81,16 @@ impl Metadata {
         }
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let text = |text: String| AMQPValue::LongString(text.into());
-        let name = format!("{id:032x}");
         let mut headers = FieldTable::default();
-        headers.insert("cloudEvents_id".into(), text(name.clone()));
+        // As long as an id of a bus.
+        headers.insert("cloudEvents_id".into(), text(format!("{:016x}-{id}", u64::MAX)));
         headers.insert("cloudEvents_source".into(), text("autobus-bench-amqp".to_owned()));
         headers.insert("cloudEvents_specversion".into(), text("1.0".to_owned()));
         // As long as a time in RFC 3339.
         headers.insert("cloudEvents_time".into(), text(format!("{:030}", time.as_nanos())));
         headers.insert("cloudEvents_type".into(), text(Site::KEY.to_owned()));
         headers.insert("traceparent".into(), text(format!("00-{id:032x}-{id:016x}-01")));
-        let name = ShortString::try_new(name)?;
-        Ok(properties
-            .with_headers(headers)
-            .with_message_id(name.clone())
-            .with_correlation_id(name)
-            .with_type(Site::KEY.into())
-            .with_app_id("autobus-bench-amqp".into())
-            .with_timestamp(time.as_secs()))
+        Ok(properties.with_headers(headers))
     }
 }
 
@@ -105,7 +114,7 @@ pub(crate) fn publish(
                 }
                 let body = serde_json::to_vec(&Order::new(id))?;
                 let (exchange, key) = (Site::EXCHANGE.into(), Site::KEY.into());
-                let options = BasicPublishOptions::default();
+                let options = metadata.options();
                 let properties = metadata.properties(id)?;
                 let sent = channel.basic_publish(exchange, key, options, &body, properties);
                 window.push_back(sent.await?);
@@ -211,7 +220,7 @@ async fn serve(
         let (Some(to), Some(token)) = (properties.reply_to(), properties.correlation_id()) else {
             return Err("a call without a way back".into());
         };
-        let properties = metadata.call(number)?.with_correlation_id(token.clone());
+        let properties = metadata.answer().with_correlation_id(token.clone());
         let options = BasicPublishOptions::default();
         let sent = channel.basic_publish("".into(), to.clone(), options, &body, properties);
         confirmed_if(metadata, sent.await?).await?;
@@ -237,7 +246,7 @@ async fn calls(
             let token = ShortString::try_new(id.to_string())?;
             let properties =
                 metadata.call(id)?.with_reply_to(REPLIES.into()).with_correlation_id(token.clone());
-            let options = BasicPublishOptions::default();
+            let options = metadata.options();
             let sent = channel.basic_publish("".into(), SERVER.into(), options, &body, properties);
             drop(sent.await?);
             let reply = replies.next().await.ok_or("the replies ended")??;

@@ -5,15 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use autobus_core::transport::{Dead, Envelope};
 use autobus_core::{Failure, Reason};
-use lapin::BasicProperties;
 use lapin::message::Delivery;
-use lapin::types::ShortString;
 
-use super::value::{number, size, text};
+use super::properties::Properties;
 use super::{
     ATTEMPT, BROKERS_OWN, CAUSATION, CORRELATION, CUT, DEAD_REASON, DEAD_TEXT, DEAD_TIME, EXCHANGE,
     KEY, LOST, MOST_HEADER_BYTES, MOST_HEADERS, OUTCOME, PREFIXES, REST, TRACEPARENT, time,
 };
+use crate::lane::Parcel;
 
 /// Where a message was received.
 #[derive(Debug, Clone)]
@@ -34,6 +33,11 @@ pub(crate) struct Received {
     pub(crate) rest: Duration,
     /// Whom to answer, if it is a call.
     pub(crate) caller: Option<Caller>,
+    /// What became of a call, if it is an answer, and of which.
+    pub(crate) outcome: Outcome,
+    pub(crate) token: Option<u64>,
+    /// It has an id and a source as CloudEvents have, which together no other event has.
+    pub(crate) unique: bool,
     death: Death,
 }
 
@@ -47,10 +51,10 @@ struct Death {
 /// Whom to answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
-    pub(crate) reply_to: ShortString,
-    pub(crate) token: Option<ShortString>,
+    pub(crate) reply_to: String,
+    pub(crate) token: Option<String>,
     /// After which time nobody takes the answer.
-    pub(crate) expiration: Option<ShortString>,
+    pub(crate) expiration: Option<String>,
 }
 
 /// What became of a call.
@@ -71,22 +75,47 @@ impl Outcome {
             Self::Unserved => Some("unserved"),
         }
     }
+
+    fn named(name: &str) -> Self {
+        match name {
+            "unserved" => Self::Unserved,
+            _ => Self::Interrupted,
+        }
+    }
 }
 
 /// Reads a message; one without an id gets one, which its copies keep.
-pub(crate) fn read(delivery: Delivery, site: &Site) -> Received {
-    read_named(delivery, site, |_| format!("{:032x}", fastrand::u128(..)))
+pub(crate) fn read(parcel: Parcel, site: &Site) -> Received {
+    let Parcel { exchange, key, properties, body, .. } = parcel;
+    let message = Envelope::new(exchange, key, body);
+    let id = |_: &Envelope| format!("{:032x}", fastrand::u128(..));
+    read_named(message, &Properties::read(&properties), site, id)
 }
 
-fn read_named(delivery: Delivery, site: &Site, id: impl FnOnce(&Envelope) -> String) -> Received {
-    let Delivery { exchange, routing_key, properties, data, .. } = delivery;
-    let bytes = data.len();
-    let by_name = exchange.as_str().is_empty();
-    let mut message = Envelope::new(String::from(exchange), String::from(routing_key), data);
-    if by_name && let Some(key) = message.key.strip_prefix(site.prefix) {
-        message.key = String::from(key);
+/// The id of a message, if it says one.
+pub(crate) fn id(parcel: &Parcel) -> Option<String> {
+    let properties = Properties::read(&parcel.properties);
+    let mut id = properties.message_id.map(str::to_owned);
+    properties.each_header(|name, value| {
+        if PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) == Some("id") {
+            id = Some(value.text());
+        }
+    });
+    id
+}
+
+fn read_named(
+    mut message: Envelope,
+    properties: &Properties<'_>,
+    site: &Site,
+    id: impl FnOnce(&Envelope) -> String,
+) -> Received {
+    let bytes = message.body.len();
+    let by_name = message.exchange.is_empty();
+    if by_name && message.key.starts_with(site.prefix) {
+        message.key.drain(..site.prefix.len());
     }
-    let mut received = attributes(message, &properties, by_name);
+    let mut received = attributes(message, properties, by_name);
     if received.message.id.is_empty() {
         received.message.id = id(&received.message);
     }
@@ -106,84 +135,86 @@ pub(crate) fn dead(delivery: Delivery, site: &Site) -> Dead {
         (&message.key, &message.body).hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     };
-    let Received { message, death, .. } = read_named(delivery, site, id);
+    let Delivery { exchange, routing_key, properties, data, .. } = delivery;
+    let message = Envelope::new(String::from(exchange), String::from(routing_key), data);
+    let properties = Properties::of(&properties);
+    let Received { message, death, .. } = read_named(message, &properties, site, id);
     let reason = death.reason.as_deref().and_then(Reason::from_name).unwrap_or(Reason::Error);
     let text = death.text.unwrap_or_else(|| "whoever put it here gave no reason".to_owned());
     let time = death.time.or(message.time).unwrap_or(SystemTime::UNIX_EPOCH);
     Dead::new(message, Failure::of(reason, text), time)
 }
 
-/// Reads what became of a call.
-pub(crate) fn outcome(properties: &BasicProperties) -> Outcome {
-    let header = properties.headers().as_ref().and_then(|headers| headers.inner().get(OUTCOME));
-    match header.map(text).as_deref() {
-        None => Outcome::Answered,
-        Some("unserved") => Outcome::Unserved,
-        Some(_) => Outcome::Interrupted,
-    }
-}
-
-fn attributes(mut message: Envelope, properties: &BasicProperties, by_name: bool) -> Received {
-    let or_empty =
-        |text: &Option<ShortString>| text.as_ref().map_or(String::new(), ShortString::to_string);
-    let some = |text: &Option<ShortString>| {
-        text.as_ref().filter(|text| !text.as_str().is_empty()).map(ShortString::to_string)
-    };
-    message.id = or_empty(properties.message_id());
-    message.source = or_empty(properties.app_id());
-    message.content_type = some(properties.content_type());
-    message.correlation_id = some(properties.correlation_id());
-    message.time = properties
-        .timestamp()
-        .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
-    let caller = properties.reply_to().clone().filter(|to| !to.as_str().is_empty());
-    let caller = caller.map(|reply_to| Caller {
+fn attributes(mut message: Envelope, properties: &Properties<'_>, by_name: bool) -> Received {
+    let some = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+    message.content_type = some(properties.content_type);
+    message.correlation_id = some(properties.correlation_id);
+    let caller = some(properties.reply_to).map(|reply_to| Caller {
         reply_to,
-        token: properties.correlation_id().clone(),
-        expiration: properties.expiration().clone(),
+        token: properties.correlation_id.map(str::to_owned),
+        expiration: properties.expiration.map(str::to_owned),
     });
-    let mut received =
-        Received { message, fault: None, rest: Duration::ZERO, caller, death: Death::default() };
-    let Some(headers) = properties.headers() else { return received };
-
+    let mut received = Received {
+        message,
+        fault: None,
+        rest: Duration::ZERO,
+        caller,
+        outcome: Outcome::Answered,
+        token: properties.correlation_id.and_then(|token| token.parse().ok()),
+        unique: false,
+        death: Death::default(),
+    };
     let (mut count, mut bytes) = (0, 0);
-    for (name, value) in headers {
-        let name = name.as_str();
+    properties.each_header(|name, value| {
         let message = &mut received.message;
-        let small = || u32::try_from(number(value)?).ok();
+        let small = || u32::try_from(value.number()?).ok();
         match name {
             ATTEMPT => message.attempt = small().unwrap_or(1).max(1),
             LOST => message.lost = small().unwrap_or(0),
-            CAUSATION => message.causation_id = Some(text(value)),
-            CORRELATION => message.correlation_id = Some(text(value)),
-            TRACEPARENT => message.traceparent = Some(text(value)),
-            EXCHANGE if by_name => message.exchange = text(value),
-            KEY if by_name => message.key = text(value),
-            EXCHANGE | KEY | OUTCOME => {}
-            REST => received.rest = Duration::from_millis(number(value).unwrap_or(0)),
-            DEAD_REASON => received.death.reason = Some(text(value)),
-            DEAD_TEXT => received.death.text = Some(text(value)),
-            DEAD_TIME => received.death.time = time::read(&text(value)),
+            CAUSATION => message.causation_id = Some(value.text()),
+            CORRELATION => message.correlation_id = Some(value.text()),
+            TRACEPARENT => message.traceparent = Some(value.text()),
+            EXCHANGE if by_name => message.exchange = value.text(),
+            KEY if by_name => message.key = value.text(),
+            EXCHANGE | KEY => {}
+            OUTCOME => received.outcome = Outcome::named(&value.text()),
+            REST => received.rest = Duration::from_millis(value.number().unwrap_or(0)),
+            DEAD_REASON => received.death.reason = Some(value.text()),
+            DEAD_TEXT => received.death.text = Some(value.text()),
+            DEAD_TIME => received.death.time = time::read(&value.text()),
             _ if BROKERS_OWN.iter().any(|own| name.starts_with(own)) => {}
             _ => match PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
-                Some("id") => message.id = text(value),
-                Some("source") => message.source = text(value),
-                Some("specversion") => message.spec_version = text(value),
-                Some("time") => message.time = time::read(&text(value)).or(message.time),
+                Some("id") => message.id = value.text(),
+                Some("source") => message.source = value.text(),
+                Some("specversion") => value.read_into(&mut message.spec_version),
+                Some("time") => message.time = time::read(&value.text()),
                 Some("datacontenttype") => {
-                    message.content_type.get_or_insert_with(|| text(value));
+                    message.content_type.get_or_insert_with(|| value.text());
                 }
                 // It is the routing key.
                 Some("type") => {}
                 _ => {
                     count += usize::from(name != CUT);
-                    bytes += name.len() + size(value);
+                    bytes += name.len() + value.size();
                     if count <= MOST_HEADERS && bytes <= MOST_HEADER_BYTES {
-                        message.headers.insert(name, text(value));
+                        message.headers.insert(name, value.text());
                     }
                 }
             },
         }
+    });
+    let message = &mut received.message;
+    received.unique = !message.id.is_empty() && !message.source.is_empty();
+    if message.id.is_empty() {
+        properties.message_id.unwrap_or_default().clone_into(&mut message.id);
+    }
+    if message.source.is_empty() {
+        properties.app_id.unwrap_or_default().clone_into(&mut message.source);
+    }
+    if message.time.is_none() {
+        message.time = properties
+            .timestamp
+            .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
     }
     if count > MOST_HEADERS || bytes > MOST_HEADER_BYTES {
         let text = format!(

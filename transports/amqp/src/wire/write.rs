@@ -1,18 +1,17 @@
-//! Envelopes as AMQP properties.
+//! Envelopes as AMQP properties, written as they travel.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use autobus_core::Error;
 use autobus_core::transport::Envelope;
-use lapin::BasicProperties;
-use lapin::types::{AMQPValue, FieldTable, ShortString};
 
+use super::flag::{CONTENT_TYPE, CORRELATION_ID, DELIVERY_MODE, EXPIRATION, HEADERS, REPLY_TO};
 use super::{
     ATTEMPT, CAUSATION, CORRELATION, CUT, Caller, DEAD_REASON, DEAD_TEXT, DEAD_TIME, EXCHANGE, KEY,
-    LOST, MOST_HEADER_BYTES, MOST_HEADERS, MOST_TEXT, OUTCOME, Outcome, REST, Stamp, TRACEPARENT,
-    time,
+    LOST, MOST_HEADER_BYTES, MOST_HEADERS, MOST_TEXT, OURS, OUTCOME, Outcome, REST, Stamp,
+    TRACEPARENT, time,
 };
+use crate::frame::{write_short, write_sized};
 
 /// What is checked before a message is sent, so that one that the broker would refuse does not cost
 /// the connection.
@@ -62,161 +61,191 @@ impl Limits {
 }
 
 /// An event or a task. What goes into a queue by its name says where it came from.
-pub(crate) fn message(message: &Envelope, stamp: Option<&Stamp>, by_name: bool) -> BasicProperties {
-    let mut headers = attributes(message);
-    let (attempt, lost) =
-        stamp.map_or((message.attempt, message.lost), |stamp| (stamp.attempt, stamp.lost));
-    if attempt != 1 {
-        put(&mut headers, ATTEMPT, AMQPValue::LongLongInt(attempt.into()));
-    }
-    if lost != 0 {
-        put(&mut headers, LOST, AMQPValue::LongLongInt(lost.into()));
-    }
-    if by_name {
-        put(&mut headers, EXCHANGE, text(&message.exchange));
-        put(&mut headers, KEY, text(&message.key));
-    }
-    if let Some(stamp) = stamp {
+pub(crate) fn message(out: &mut Vec<u8>, message: &Envelope, stamp: Option<&Stamp>, by_name: bool) {
+    let own = |table: &mut Table<'_>| {
+        let (attempt, lost) =
+            stamp.map_or((message.attempt, message.lost), |stamp| (stamp.attempt, stamp.lost));
+        if attempt != 1 {
+            table.number(ATTEMPT, attempt.into());
+        }
+        if lost != 0 {
+            table.number(LOST, lost.into());
+        }
+        if by_name {
+            table.text(EXCHANGE, &message.exchange);
+            table.text(KEY, &message.key);
+        }
+        let Some(stamp) = stamp else { return };
         if !stamp.rest.is_zero() {
-            put(&mut headers, REST, AMQPValue::LongLongInt(millis(stamp.rest)));
+            table.number(REST, millis(stamp.rest));
         }
         if let Some((reason, at)) = &stamp.death {
-            put(&mut headers, DEAD_REASON, text(reason.reason().name()));
-            put(&mut headers, DEAD_TEXT, text(cut(reason.message(), MOST_TEXT)));
-            put(&mut headers, DEAD_TIME, text(&time::write(*at).unwrap_or_default()));
+            table.text(DEAD_REASON, reason.reason().name());
+            table.text(DEAD_TEXT, cut(reason.message(), MOST_TEXT));
+            table.text(DEAD_TIME, &time::write(*at).unwrap_or_default());
         }
-    }
-    let properties = properties(message, headers).with_delivery_mode(2);
-    match message.correlation_id.as_deref().and_then(|id| ShortString::try_new(id).ok()) {
-        Some(id) => properties.with_correlation_id(id),
-        None => properties,
-    }
+    };
+    let correlation_id = message.correlation_id.as_deref();
+    Draft { delivery_mode: PERSISTENT, correlation_id, ..Draft::default() }
+        .write(out, message, own);
 }
 
 /// A call: `token` comes back with the answer, and after `timeout` nobody takes it.
-pub(crate) fn call(message: &Envelope, token: ShortString, timeout: Duration) -> BasicProperties {
-    let mut headers = attributes(message);
-    correlation(message, &mut headers);
+pub(crate) fn call(out: &mut Vec<u8>, message: &Envelope, token: &str, timeout: Duration) {
     // An expiration of zero would only reach a server that is idle.
     let expiration = millis(timeout).clamp(1, i64::from(u32::MAX)).to_string();
-    properties(message, headers)
-        .with_delivery_mode(1)
-        .with_correlation_id(token)
-        .with_reply_to("amq.rabbitmq.reply-to".into())
-        .with_expiration(ShortString::try_new(expiration).unwrap_or_default())
+    let draft = Draft {
+        correlation_id: Some(token),
+        reply_to: Some("amq.rabbitmq.reply-to"),
+        expiration: Some(&expiration),
+        ..Draft::default()
+    };
+    draft.write(out, message, |table| correlation(message, table));
 }
 
 /// A call that was received, for another server.
-pub(crate) fn call_again(message: &Envelope, caller: &Caller) -> BasicProperties {
-    let mut headers = attributes(message);
-    correlation(message, &mut headers);
-    let mut properties =
-        properties(message, headers).with_delivery_mode(1).with_reply_to(caller.reply_to.clone());
-    if let Some(token) = &caller.token {
-        properties = properties.with_correlation_id(token.clone());
-    }
-    match &caller.expiration {
-        Some(expiration) => properties.with_expiration(expiration.clone()),
-        None => properties,
-    }
+pub(crate) fn call_again(out: &mut Vec<u8>, message: &Envelope, caller: &Caller) {
+    let draft = Draft {
+        correlation_id: caller.token.as_deref(),
+        reply_to: Some(&caller.reply_to),
+        expiration: caller.expiration.as_deref(),
+        ..Draft::default()
+    };
+    draft.write(out, message, |table| correlation(message, table));
 }
 
 /// What is answered to a call.
-pub(crate) fn reply(
-    message: &Envelope,
-    outcome: Outcome,
-    token: Option<ShortString>,
-) -> BasicProperties {
-    let mut headers = attributes(message);
-    correlation(message, &mut headers);
-    if let Some(name) = outcome.name() {
-        put(&mut headers, OUTCOME, text(name));
-    }
-    let properties = properties(message, headers).with_delivery_mode(1);
-    match token {
-        Some(token) => properties.with_correlation_id(token),
-        None => properties,
+pub(crate) fn reply(out: &mut Vec<u8>, message: &Envelope, outcome: Outcome, caller: &Caller) {
+    let draft = Draft { correlation_id: caller.token.as_deref(), ..Draft::default() };
+    draft.write(out, message, |table| {
+        correlation(message, table);
+        if let Some(name) = outcome.name() {
+            table.text(OUTCOME, name);
+        }
+    });
+}
+
+fn correlation(message: &Envelope, table: &mut Table<'_>) {
+    if let Some(id) = &message.correlation_id {
+        table.text(CORRELATION, id);
     }
 }
 
-fn correlation(message: &Envelope, headers: &mut BTreeMap<ShortString, AMQPValue>) {
-    if let Some(id) = &message.correlation_id {
-        put(headers, CORRELATION, text(id));
+/// Delivery modes.
+const TRANSIENT: u8 = 1;
+const PERSISTENT: u8 = 2;
+
+/// The properties of a message: AMQP 0-9-1, section 4.2.6.1. Only what the broker, or whoever answers,
+/// has to see; the rest is in the headers, once.
+struct Draft<'a> {
+    delivery_mode: u8,
+    correlation_id: Option<&'a str>,
+    reply_to: Option<&'a str>,
+    expiration: Option<&'a str>,
+}
+
+impl Default for Draft<'_> {
+    fn default() -> Self {
+        let delivery_mode = TRANSIENT;
+        Self { delivery_mode, correlation_id: None, reply_to: None, expiration: None }
+    }
+}
+
+impl Draft<'_> {
+    fn write(self, out: &mut Vec<u8>, message: &Envelope, own: impl FnOnce(&mut Table<'_>)) {
+        // What is no short text is left out, as is what is empty.
+        let fit = |text: Option<&'_ str>| text.is_some_and(|text| (1..=255).contains(&text.len()));
+        let content_type = message.content_type.as_deref();
+        let texts = [self.correlation_id, self.reply_to, self.expiration];
+        let mut flags = HEADERS | DELIVERY_MODE;
+        for (text, flag) in [(content_type, CONTENT_TYPE)]
+            .into_iter()
+            .chain(texts.into_iter().zip([CORRELATION_ID, REPLY_TO, EXPIRATION]))
+        {
+            if fit(text) {
+                flags |= flag;
+            }
+        }
+        let start = out.len();
+        out.extend_from_slice(&flags.to_be_bytes());
+        if let Some(text) = content_type.filter(|_| flags & CONTENT_TYPE != 0) {
+            write_short(out, text);
+        }
+        let empty = out.len() + 4;
+        write_sized(out, |out| {
+            let table = &mut Table(out);
+            attributes(message, table);
+            own(table);
+        });
+        if out.len() == empty {
+            // An answer has none.
+            out.truncate(empty - 4);
+            out[start..start + 2].copy_from_slice(&(flags & !HEADERS).to_be_bytes());
+        }
+        out.push(self.delivery_mode);
+        for text in texts.into_iter().filter(|text| fit(*text)).flatten() {
+            write_short(out, text);
+        }
+    }
+}
+
+/// A table of headers: AMQP 0-9-1, section 4.2.5.5.
+struct Table<'a>(&'a mut Vec<u8>);
+
+impl Table<'_> {
+    /// The name of a header is no longer than 255 bytes.
+    fn text(&mut self, name: &str, value: &str) {
+        write_short(self.0, name);
+        self.0.push(b'S');
+        write_sized(self.0, |out| out.extend_from_slice(value.as_bytes()));
+    }
+
+    fn number(&mut self, name: &str, value: i64) {
+        write_short(self.0, name);
+        self.0.push(b'l');
+        self.0.extend_from_slice(&value.to_be_bytes());
     }
 }
 
 /// The headers of the message, and of its attributes.
-fn attributes(message: &Envelope) -> BTreeMap<ShortString, AMQPValue> {
-    let mut headers = BTreeMap::new();
+fn attributes(message: &Envelope, table: &mut Table<'_>) {
     let (mut bytes, mut left) = (0, message.headers.len());
     for (name, value) in message.headers.iter().take(MOST_HEADERS) {
         bytes += name.len() + value.len();
         if bytes > MOST_HEADER_BYTES {
             break;
         }
-        if let Ok(name) = ShortString::try_new(name) {
-            headers.insert(name, text(value));
+        // One that is too long counts as cut; one of ours is not anybody else's to set.
+        if name.len() <= 255 {
             left -= 1;
+            if !OURS.contains(&name) {
+                table.text(name, value);
+            }
         }
     }
     if left > 0 {
-        put(&mut headers, CUT, AMQPValue::LongLongInt(i64::try_from(left).unwrap_or(i64::MAX)));
+        table.number(CUT, i64::try_from(left).unwrap_or(i64::MAX));
     }
-    put(&mut headers, "cloudEvents_specversion", text(&message.spec_version));
-    put(&mut headers, "cloudEvents_type", text(&message.key));
+    // What nobody has given an id, such as an answer, is no event.
+    if !message.id.is_empty() || !message.key.is_empty() {
+        table.text("cloudEvents_specversion", &message.spec_version);
+        table.text("cloudEvents_type", &message.key);
+    }
     if !message.id.is_empty() {
-        put(&mut headers, "cloudEvents_id", text(&message.id));
+        table.text("cloudEvents_id", &message.id);
     }
     if !message.source.is_empty() {
-        put(&mut headers, "cloudEvents_source", text(&message.source));
+        table.text("cloudEvents_source", &message.source);
     }
     if let Some(time) = message.time.and_then(time::write) {
-        put(&mut headers, "cloudEvents_time", text(&time));
+        table.text("cloudEvents_time", &time);
     }
     if let Some(id) = &message.causation_id {
-        put(&mut headers, CAUSATION, text(id));
+        table.text(CAUSATION, id);
     }
     if let Some(parent) = &message.traceparent {
-        put(&mut headers, TRACEPARENT, text(parent));
+        table.text(TRACEPARENT, parent);
     }
-    headers
-}
-
-/// The properties that tools know, as far as they fit into 255 bytes.
-fn properties(message: &Envelope, headers: BTreeMap<ShortString, AMQPValue>) -> BasicProperties {
-    let mut properties = BasicProperties::default().with_headers(FieldTable::from(headers));
-    let short =
-        |text: &str| ShortString::try_new(text).ok().filter(|text| !text.as_str().is_empty());
-    if let Some(kind) = message.content_type.as_deref().and_then(short) {
-        properties = properties.with_content_type(kind);
-    }
-    if let Some(id) = short(&message.id) {
-        properties = properties.with_message_id(id);
-    }
-    if let Some(key) = short(&message.key) {
-        properties = properties.with_type(key);
-    }
-    if let Some(source) = short(&message.source) {
-        properties = properties.with_app_id(source);
-    }
-    if let Some(seconds) = message.time.and_then(seconds) {
-        properties = properties.with_timestamp(seconds);
-    }
-    properties
-}
-
-fn seconds(time: SystemTime) -> Option<u64> {
-    time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
-}
-
-fn put(headers: &mut BTreeMap<ShortString, AMQPValue>, name: &'static str, value: AMQPValue) {
-    if let Ok(name) = ShortString::try_new(name) {
-        headers.insert(name, value);
-    }
-}
-
-fn text(value: &str) -> AMQPValue {
-    AMQPValue::LongString(value.into())
 }
 
 fn millis(duration: Duration) -> i64 {
