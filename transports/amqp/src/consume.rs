@@ -136,6 +136,8 @@ struct Session {
     settler: Arc<Settler>,
     number: u64,
     unsettled: Unsettled<Held>,
+    /// Calls for another server, once this one has ended.
+    passed_on: Vec<(u64, Arc<Envelope>)>,
     /// Settled, and the broker does not know yet.
     untold: Vec<Busy>,
     linger: Option<Instant>,
@@ -247,6 +249,7 @@ impl Task {
             settler: Arc::new(settler),
             number: self.channels,
             unsettled: Unsettled::new(),
+            passed_on: Vec::new(),
             untold: Vec::new(),
             linger: None,
             linger_idle: match self.source {
@@ -270,7 +273,7 @@ impl Task {
         let mut over = false;
         let mut lull = Lull::default();
         loop {
-            if self.ending && session.unsettled.is_idle() {
+            if over && session.unsettled.is_idle() {
                 session.flush(Flush::All).map_err(Refused::Lost)?;
                 // It is the last that is done with the channel.
                 let _ = session.channel.close(200, ShortString::default()).await;
@@ -288,10 +291,16 @@ impl Task {
                         self.obey(session, order).await.map_err(Refused::Lost)?;
                     }
                     if ends {
-                        // Nothing arrives any more once this is confirmed.
+                        // Once this is confirmed nothing arrives any more; but what of a quorum queue is on
+                        // its way by then, of which the client tells nobody, and which comes again.
                         let cancel = BasicCancelOptions::default();
                         let cancelled = session.channel.basic_cancel(consumer.tag(), cancel);
                         cancelled.await.map_err(Refused::Lost)?;
+                    }
+                    if self.ending {
+                        for (tag, message) in session.passed_on.drain(..) {
+                            session.settler.pass_on(tag, &self.source.name(), message);
+                        }
                     }
                     session.acknowledge(self.ending).map_err(Refused::Lost)?;
                 }
@@ -358,13 +367,17 @@ impl Task {
         }
         let Some(Held { message, .. }) = session.unsettled.take(tag) else { return Ok(()) };
         if let Source::Command(_) = self.source {
-            // It may have run, and a call never runs twice.
-            session.settler.answer(tag, nothing(), Outcome::Interrupted);
+            match how {
+                // Before it has ended, it would come to this one again.
+                Settlement::PassOn => session.passed_on.push((tag, message)),
+                // It may have run, and a call never runs twice.
+                _ => session.settler.answer(tag, nothing(), Outcome::Interrupted),
+            }
             return Ok(());
         }
         let Some(queue) = self.source.durable() else {
             match how {
-                Settlement::GiveBack => {
+                Settlement::GiveBack | Settlement::PassOn => {
                     session
                         .channel
                         .basic_nack(tag, BasicNackOptions { requeue: true, multiple: false })

@@ -4,10 +4,13 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use autobus_core::Reason;
-use autobus_core::transport::Settlement;
+use autobus_core::transport::{Incoming, Settlement};
 use autobus_testkit::{Rabbit, poll_until};
 
 use support::*;
@@ -156,6 +159,45 @@ fn a_command_is_answered() {
     assert_eq!(answer.unwrap().body, b"3");
     caller.close();
     server.close();
+}
+
+/// Of a quorum queue, RabbitMQ sends more after it has confirmed the end of a consumer, which nobody
+/// sees: that is counted.
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn what_is_on_its_way_to_a_consumer_that_ends_is_not_counted_as_lost() {
+    const MESSAGES: usize = 1_000;
+    let vhost = Rabbit::shared().vhost();
+    let bus = connect(&format!("{}?queue_type=classic", vhost.url()));
+    let queue = listener("billing.order", ALL);
+    bus.declare(std::slice::from_ref(&queue)).unwrap();
+    let (sender, confirms) = channel();
+    for n in 0..MESSAGES {
+        let sender = sender.clone();
+        bus.0.publish(event(n), Resolver::new(move |confirm| drop(sender.send(confirm))));
+    }
+    for _ in 0..MESSAGES {
+        confirms.recv_timeout(PATIENCE).unwrap().unwrap();
+    }
+    let (sender, received) = channel();
+    let mut ids = BTreeSet::new();
+    while ids.len() < MESSAGES {
+        let sender = sender.clone();
+        let sink = Arc::new(move |incoming: Incoming| {
+            let message = incoming.message.clone();
+            ack(incoming);
+            drop(sender.send(message));
+        });
+        // It ends in the middle of what it is sent, of which it holds nothing.
+        let consumer = wait(|done| bus.0.consume(&queue, 64, sink, done)).unwrap();
+        for _ in 0..20.min(MESSAGES - ids.len()) {
+            let message = received.recv_timeout(PATIENCE).expect("a delivery");
+            assert_eq!((message.attempt, message.lost), (1, 0), "{}", message.id);
+            ids.insert(message.id.clone());
+        }
+        drop(consumer);
+    }
+    bus.close();
 }
 
 #[test]
