@@ -250,8 +250,9 @@ async fn dial(dialer: &Dialer, role: Role, turn: &Cell<usize>) -> Result<Open, N
     let deadline = tokio::time::Instant::now() + ATTEMPT;
     let unreachable = |error: io::Error| {
         let fatal = matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::Unsupported);
-        let error = Error::transport(format!("no connection to {config}")).with_source(error);
-        NoConnection { error, fatal }
+        let what = socket::distrust(&error, host);
+        let what = what.unwrap_or_else(|| format!("no connection to {config}"));
+        NoConnection { error: Error::transport(what).with_source(error), fatal }
     };
     let (socket, cutter) = tokio::time::timeout_at(deadline, socket::connect(config, host))
         .await

@@ -65,7 +65,8 @@ fn a_wrong_password_is_told_from_a_wrong_virtual_host() {
 #[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
 fn a_broker_without_tls_is_told_at_once() {
     let port = Rabbit::shared().port();
-    refused(&format!("amqps://guest:s3cret@127.0.0.1:{port}"));
+    let text = refused(&format!("amqps://guest:s3cret@127.0.0.1:{port}"));
+    assert!(text.contains("does not speak TLS there; write `amqp`"), "{text}");
 }
 
 #[test]
