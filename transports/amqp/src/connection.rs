@@ -187,9 +187,16 @@ pub(crate) async fn keep(
     }
 }
 
-/// A connection for once.
+/// A connection for once, with whichever node takes it.
 pub(crate) async fn visit(dialer: &Dialer) -> Result<Open, Error> {
-    dial(dialer, Role::Look, &Cell::new(0)).await.map_err(|none| none.error)
+    let turn = Cell::new(0);
+    loop {
+        match dial(dialer, Role::Look, &turn).await {
+            Ok(open) => return Ok(open),
+            Err(none) if turn.get() >= dialer.config.hosts().len() => return Err(none.error),
+            Err(_) => {}
+        }
+    }
 }
 
 impl Open {

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use autobus_core::ErrorKind;
 use autobus_core::transport::{CallError, Envelope, MOST_LOST, Resolver, Status, Transport as _};
-use autobus_testkit::{Proxy, Rabbit, poll_until};
+use autobus_testkit::rabbitmq::Connection;
+use autobus_testkit::{Cluster, Proxy, Rabbit, Vhost, poll_until};
 
 use support::{Bus, PATIENCE, ack, bury, connect, event, listener, options, try_connect, wait};
 
@@ -93,6 +94,40 @@ fn a_killed_broker_loses_nothing() {
             node.restart();
         });
     }
+}
+
+/// On whichever node both connections of a process are.
+fn node_of(cluster: &Cluster, vhost: &Vhost) -> usize {
+    poll_until("both connections on one node", || {
+        let mut connected = cluster.nodes().iter().map(|node| {
+            let here = |connection: &Connection| connection.raw["node"] == node.name();
+            if node.pid().is_none() {
+                0
+            } else {
+                vhost.on(node).connections().iter().filter(|open| here(open)).count()
+            }
+        });
+        connected.position(|count| count == 2)
+    })
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn a_killed_node_loses_nothing_where_the_url_names_others() {
+    let cluster = Cluster::start(3);
+    let vhost = cluster.vhost();
+    let others: Vec<String> =
+        cluster.nodes()[1..].iter().map(|node| node.addr().to_string()).collect();
+    let bus = connect(&format!("{}?hosts={}", vhost.url(), others.join(",")));
+    assert_eq!(node_of(&cluster, &vhost), 0, "the first one comes first");
+    let mut killed = false;
+    survive(bus, 3_000, 2, || {
+        // First everything is declared, and then in the middle of it all.
+        cluster.nodes().iter().for_each(Rabbit::flush);
+        if std::mem::replace(&mut killed, true) {
+            cluster.kill(0);
+        }
+    });
 }
 
 #[test]
