@@ -238,26 +238,31 @@ fn a_blocked_broker_keeps_publishers_waiting_and_takes_acknowledgements() {
     let queue = listener("billing.order", "order.#");
     bus.declare(std::slice::from_ref(&queue)).unwrap();
     let consumer = bus.consume(&queue, 4);
-    for n in 0..8 {
-        bus.publish(event(n)).unwrap();
+    let causes = [
+        ("low on memory", "set_vm_memory_high_watermark", ["0.000001", "0.4"]),
+        ("low on disk", "set_disk_free_limit", ["1000000GB", "50MB"]),
+    ];
+    for (cause, limit, [set, clear]) in causes {
+        for n in 0..8 {
+            bus.publish(event(n)).unwrap();
+        }
+        let held = consumer.take(4);
+        node.ctl(&[limit, set]);
+        let (resolver, confirm) = Resolver::pair();
+        bus.0.publish(event(8), resolver);
+        let status = bus.until(|status| matches!(status, Status::Blocked(_)));
+        assert_eq!(status, Status::Blocked(cause.to_owned()));
+        // The next four come only if the broker took the acknowledgements.
+        held.into_iter().for_each(ack);
+        consumer.take(4).into_iter().for_each(ack);
+        let (nobody, soon) = (Envelope::new("", "nobody", vec![]), Duration::from_millis(200));
+        let call = wait(|done| bus.0.call("nobody", nobody, soon, done));
+        assert_eq!(call, Err(CallError::Unsent("the broker takes nothing for now".to_owned())));
+        node.ctl(&[limit, clear]);
+        assert!(confirm.wait(Some(Instant::now() + PATIENCE)).unwrap().unwrap().routed);
+        bus.until(|status| *status == Status::Connected);
+        ack(consumer.next());
     }
-    let held = consumer.take(4);
-    node.ctl(&["set_vm_memory_high_watermark", "0.000001"]);
-    let (resolver, confirm) = Resolver::pair();
-    bus.0.publish(event(8), resolver);
-    let status = bus.until(|status| matches!(status, Status::Blocked(_)));
-    assert_eq!(status, Status::Blocked("low on memory".to_owned()));
-    // The next four come only if the broker took the acknowledgements.
-    held.into_iter().for_each(ack);
-    consumer.take(4).into_iter().for_each(ack);
-    let call = wait(|done| {
-        bus.0.call("nobody", Envelope::new("", "nobody", vec![]), Duration::from_millis(200), done);
-    });
-    assert_eq!(call, Err(CallError::Unsent("the broker takes nothing for now".to_owned())));
-    node.ctl(&["set_vm_memory_high_watermark", "0.4"]);
-    assert!(confirm.wait(Some(Instant::now() + PATIENCE)).unwrap().unwrap().routed);
-    bus.until(|status| *status == Status::Connected);
-    ack(consumer.next());
     bus.close();
 }
 

@@ -115,5 +115,9 @@ fn an_exchange_of_another_type_is_named() {
     assert!(text.contains("the exchange `order` exists with other properties"), "{text}");
     let text = denied(bus.publish(support::event(1)).map(drop));
     assert!(text.contains("the exchange `order` exists with other properties"), "{text}");
+    // It recovers once the cause is gone.
+    vhost.delete_exchange("order");
+    bus.declare(&[listener("billing.order", "#")]).unwrap();
+    assert!(bus.publish(support::event(1)).unwrap().routed);
     bus.close();
 }

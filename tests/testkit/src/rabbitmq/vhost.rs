@@ -142,6 +142,12 @@ impl Vhost {
         self.must(Put, &["exchanges", &self.name, exchange], Some(&body));
     }
 
+    /// Deletes an exchange, with its bindings.
+    #[track_caller]
+    pub fn delete_exchange(&self, exchange: &str) {
+        self.must(Delete, &["exchanges", &self.name, exchange], None);
+    }
+
     /// Binds a queue to an exchange.
     #[track_caller]
     pub fn bind(&self, exchange: &str, queue: &str, pattern: &str) {
