@@ -2,7 +2,8 @@
 //!
 //! The client gives a returned message to whichever confirm it completes next, which need not be
 //! that of the message; a confirm of several completes them in any order. So returns are matched
-//! here by their address and id, and nothing is told before all that the client has read is seen.
+//! here by their address and id. A message is told of once all before it are confirmed: by then so many
+//! confirms are complete that the one which carries its return is among them.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -112,13 +113,6 @@ impl<T: Publishable> Window<T> {
             }
             // All that is ready now.
             let mut ready = 1;
-            while let Some(Some((number, result))) = self.pending.next().now_or_never() {
-                self.note(number, result?);
-                ready += 1;
-            }
-            // The client completes all that the broker confirmed at once under a lock. Whoever has
-            // had it since knows that all are complete, and with them the returned ones.
-            let _ = self.channel.wait_for_confirms().now_or_never();
             while let Some(Some((number, result))) = self.pending.next().now_or_never() {
                 self.note(number, result?);
                 ready += 1;

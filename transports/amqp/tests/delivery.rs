@@ -161,6 +161,28 @@ fn a_command_is_answered() {
     server.close();
 }
 
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn closing_waits_until_the_last_acknowledgement_is_written() {
+    let vhost = Rabbit::shared().vhost();
+    let queue = listener("billing.order", ALL);
+    for round in 0..10 {
+        let bus = connect(&vhost.url());
+        // So few that they wait for others to be acknowledged with.
+        let consumer = bus.consume(&queue, 64);
+        for n in 0..3 {
+            bus.publish(event(round * 3 + n)).unwrap();
+        }
+        for n in 0..3 {
+            let incoming = consumer.next();
+            let (id, lost) = (incoming.message.id.clone(), incoming.message.lost);
+            assert_eq!((id, lost), (format!("id-{}", round * 3 + n), 0), "it comes again");
+            ack(incoming);
+        }
+        bus.close();
+    }
+}
+
 /// Of a quorum queue, RabbitMQ sends more after it has confirmed the end of a consumer, which nobody
 /// sees: that is counted.
 #[test]

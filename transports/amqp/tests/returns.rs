@@ -135,14 +135,15 @@ fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
     [&[kind][..], &channel.to_be_bytes(), &size, payload, &[0xCE]].concat()
 }
 
-/// Publishes messages in batches, and compares which of them are told to be routed.
+/// Publishes messages in batches, of which so many are confirmed at once, and compares which of them
+/// are told to be routed.
 fn told(
-    batch: usize,
+    (batch, confirmed): (usize, usize),
     messages: Vec<Envelope>,
     returns: impl Fn(usize) -> bool + Send + Sync + 'static,
 ) {
     let returns: Returns = Arc::new(returns);
-    let bus = connect(&broker(batch, returns.clone()));
+    let bus = connect(&broker(confirmed, returns.clone()));
     let mut numbered = messages.into_iter().enumerate();
     loop {
         let (sender, confirms) = channel();
@@ -165,7 +166,7 @@ fn told(
 
 #[test]
 fn of_messages_with_one_key_the_one_that_comes_back_is_told_by_its_id() {
-    told(3, (0..3).map(event).collect(), |n| n == 1);
+    told((3, 3), (0..3).map(event).collect(), |n| n == 1);
 }
 
 #[test]
@@ -176,11 +177,15 @@ fn of_messages_with_one_id_the_one_that_comes_back_is_told_by_its_key_and_exchan
         message
     };
     let messages = vec![message("one", "a"), message("other", "a"), message("other", "b")];
-    told(3, messages.clone(), |n| n == 1);
-    told(3, messages, |n| n == 2);
+    told((3, 3), messages.clone(), |n| n == 1);
+    told((3, 3), messages, |n| n == 2);
 }
 
 #[test]
 fn of_many_that_are_confirmed_at_once_those_that_come_back_are_told() {
-    told(500, (0..20_000).map(event).collect(), |n| n % 3 == 0);
+    told((500, 500), (0..20_000).map(event).collect(), |n| n % 3 == 0);
+    // And while others are on their way there.
+    for confirmed in [1, 50] {
+        told((20_000, confirmed), (0..20_000).map(event).collect(), |n| n % 3 == 0);
+    }
 }
