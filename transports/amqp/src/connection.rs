@@ -327,3 +327,19 @@ pub(crate) fn link() -> (watch::Sender<Option<Rc<Open>>>, Link) {
     let (sender, receiver) = watch::channel(None);
     (sender, Link(receiver))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_bound_and_differ() {
+        for (failures, bound) in [(0, 100), (1, 200), (5, 3_200), (6, 5_000), (u32::MAX, 5_000)] {
+            let waits: Vec<u128> = (0..1_000).map(|_| backoff(failures).as_millis()).collect();
+            let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+            assert!(*least >= 1 && *most <= bound, "{least} to {most} of {bound} ms");
+            // Not all at once, and not all of them long.
+            assert!(*least < bound / 4 && *most > bound / 4 * 3, "{least} to {most} of {bound} ms");
+        }
+    }
+}

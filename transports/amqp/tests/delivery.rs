@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use autobus_core::Reason;
 use autobus_core::transport::{Incoming, Settlement};
 use autobus_testkit::{Rabbit, poll_until};
+use serde_json::json;
 
 use support::*;
 
@@ -180,6 +181,51 @@ fn closing_waits_until_the_last_acknowledgement_is_written() {
             ack(incoming);
         }
         bus.close();
+    }
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn the_arguments_of_queues_follow_from_the_url_and_from_nothing_else() {
+    let quorum = json!({"x-queue-type": "quorum", "x-delivery-limit": i32::MAX});
+    let quorum_rung = json!({
+        "x-queue-type": "quorum", "x-delivery-limit": i32::MAX, "x-message-ttl": 1_000,
+        "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "billing.order",
+        "x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish",
+    });
+    let classic = json!({"x-queue-type": "classic"});
+    let classic_rung = json!({
+        "x-queue-type": "classic", "x-message-ttl": 1_000,
+        "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "billing.order",
+    });
+    for (parameter, kind, arguments, rung) in [
+        ("", "quorum", quorum, quorum_rung),
+        ("?queue_type=classic", "classic", classic, classic_rung),
+    ] {
+        let vhost = Rabbit::shared().vhost();
+        let url = format!("{}{parameter}", vhost.url());
+        let queue = listener("billing.order", ALL);
+        let (one, other) = (connect(&url), connect(&url));
+        one.declare(std::slice::from_ref(&queue)).unwrap();
+        // However much each wants to be sent ahead.
+        drop(other.consume(&queue, 500));
+        let consumer = one.consume(&queue, 1);
+        one.publish(event(1)).unwrap();
+        retry(consumer.next(), Duration::from_millis(900));
+        let rung_name = "billing.order.retry.1s";
+        poll_until("the rung", || vhost.queue(rung_name));
+        for (name, arguments) in [
+            ("billing.order", &arguments),
+            ("billing.order.suspect", &arguments),
+            ("billing.order.dead", &arguments),
+            (rung_name, &rung),
+        ] {
+            let found = vhost.queue(name).unwrap();
+            assert_eq!((found.kind.as_str(), &found.arguments), (kind, arguments), "{name}");
+            assert!(found.durable && !found.auto_delete && !found.exclusive, "{name}");
+        }
+        one.close();
+        other.close();
     }
 }
 

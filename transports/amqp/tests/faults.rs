@@ -213,6 +213,82 @@ fn a_queue_that_is_deleted_under_its_consumer_is_declared_and_bound_again() {
 
 #[test]
 #[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn what_was_declared_is_declared_again_with_each_connection() {
+    let vhost = Rabbit::shared().vhost();
+    let proxy = Proxy::start(vhost.broker().addr());
+    let bus = connect(&vhost.url_via(proxy.port()));
+    // Nobody here consumes it.
+    bus.declare(&[listener("billing.order", "order.#")]).unwrap();
+    proxy.refuse();
+    proxy.cut();
+    bus.until(|status| matches!(status, Status::Disconnected { .. }));
+    vhost.delete_queue("billing.order");
+    vhost.delete_exchange("order");
+    proxy.accept();
+    assert!(bus.publish(event(1)).unwrap().routed);
+    assert_eq!(vhost.patterns("order", "billing.order"), ["order.#"]);
+    bus.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn an_exchange_that_is_deleted_is_declared_again() {
+    let vhost = Rabbit::shared().vhost();
+    let bus = connect(&vhost.url());
+    assert!(!bus.publish(event(1)).unwrap().routed);
+    vhost.delete_exchange("order");
+    // Many at once, of which none is to blame.
+    let confirms: Vec<_> = (0..100)
+        .map(|n| {
+            let (resolver, confirm) = Resolver::pair();
+            bus.0.publish(event(n), resolver);
+            confirm
+        })
+        .collect();
+    for confirm in confirms {
+        let confirm = confirm.wait(Some(Instant::now() + PATIENCE)).unwrap().expect("a confirm");
+        assert!(!confirm.routed);
+    }
+    assert_eq!(vhost.exchanges(), ["order"]);
+    bus.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn what_moves_to_another_queue_stays_until_its_copy_is_confirmed() {
+    let node = Rabbit::start();
+    let dying = connect(&node.url());
+    let queue = listener("billing.order", "order.#");
+    dying.declare(std::slice::from_ref(&queue)).unwrap();
+    for n in 0..4 {
+        dying.publish(event(n)).unwrap();
+    }
+    let consumer = dying.consume(&queue, 3);
+    let mut held = consumer.take(3).into_iter();
+    // Copies are made, and nobody takes them.
+    node.ctl(&["set_vm_memory_high_watermark", "0.000001"]);
+    support::retry(held.next().unwrap(), Duration::from_millis(1));
+    bury(held.next().unwrap(), "no");
+    ack(held.next().unwrap());
+    // It has room only once the broker knows all that it may know.
+    let fourth = consumer.next();
+    drop(dying);
+    drop(fourth);
+    node.ctl(&["set_vm_memory_high_watermark", "0.4"]);
+    let other = connect(&node.url());
+    let consumer = other.consume(&queue, 9);
+    // The broker may have taken the copies by now as well.
+    let mut missing = BTreeSet::from(["id-0", "id-1", "id-3"].map(str::to_owned));
+    while !missing.is_empty() {
+        let incoming = consumer.next();
+        missing.remove(&incoming.message.id);
+        ack(incoming);
+    }
+    other.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
 fn a_queue_that_is_deleted_beside_another_is_declared_again_when_it_is_needed() {
     let vhost = Rabbit::shared().vhost();
     let bus = connect(&vhost.url());

@@ -61,7 +61,7 @@ fn a_password_is_nowhere_and_one_that_changes_is_recovered_from() {
     let proxy = Proxy::start(node.addr());
     let url = format!("amqp://billing:{SECRET}@{}/%2f", proxy.addr());
     let bus = connect(&url);
-    let mut said = format!("{:?} {:?}", bus.0, url.parse::<AmqpConfig>().unwrap());
+    let before = format!("{:?} {:?}", bus.0, url.parse::<AmqpConfig>().unwrap());
 
     node.ctl(&["change_password", "billing", "another"]);
     proxy.cut();
@@ -73,7 +73,7 @@ fn a_password_is_nowhere_and_one_that_changes_is_recovered_from() {
     let error = try_connect(&url, &options()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport);
     assert!(error.to_string().contains(refused), "{error}");
-    said += &format!("{status:?} {error} {error:?} {:?}", bus.0);
+    let said = format!("{before} {status:?} {error} {error:?} {:?}", bus.0);
     assert!(!lines(&["not connected; trying again", refused]).is_empty());
 
     // It recovers once the cause is gone.

@@ -1,17 +1,20 @@
-//! Which messages come back: against a broker of our own, since only that says in which order it
-//! confirms and returns.
+//! What is confirmed, what comes back and what is refused: against a broker of our own, since only that
+//! says in which order.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod support;
 
+use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use autobus_core::transport::{Envelope, Resolver, Transport as _};
+
+use autobus_testkit::poll_until;
 
 use support::{PATIENCE, connect, event, long, short};
 
@@ -24,28 +27,44 @@ struct Published {
     body: Vec<u8>,
 }
 
-/// Whether the message of this number is returned.
-type Returns = Arc<dyn Fn(usize) -> bool + Send + Sync>;
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Taken,
+    Returned,
+    Refused,
+}
 
-/// Starts a broker that takes so many messages, returns some and confirms all of them at once, and so
-/// on; gives its URL.
-fn broker(batch: usize, returns: Returns) -> String {
+/// What becomes of the message of this number.
+type Fates = Arc<dyn Fn(usize) -> Fate + Send + Sync>;
+
+/// What the broker has received so far, also what was refused.
+type Received = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// Starts a broker that takes so many messages, returns some and confirms all of them at once, unless
+/// it refuses one, and so on; gives its URL.
+fn broker(batch: usize, fates: Fates) -> (String, Received) {
+    let received = Received::default();
+    let seen = received.clone();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("amqp://{}?heartbeat=0", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let returns = returns.clone();
-            thread::spawn(move || Session { stream: stream.unwrap(), batch, returns }.run());
+            let (fates, received) = (fates.clone(), seen.clone());
+            thread::spawn(move || {
+                Session { stream: stream.unwrap(), batch, fates, received }.run();
+            });
         }
     });
-    url
+    (url, received)
 }
 
 /// One connection.
 struct Session {
     stream: TcpStream,
     batch: usize,
-    returns: Returns,
+    fates: Fates,
+    received: Received,
 }
 
 impl Session {
@@ -55,15 +74,16 @@ impl Session {
         let start = [&[0, 9][..], &long(b""), &long(b"PLAIN"), &long(b"en_US")].concat();
         self.send(&method(0, (10, 10), &start));
         let mut published: Vec<Published> = Vec::new();
-        let mut confirmed = 0;
+        let mut tags: HashMap<u16, u64> = HashMap::new();
+        let mut number = 0;
         while let Some((kind, channel, payload)) = self.read() {
             match kind {
                 1 => {
-                    let number = |at| u16::from_be_bytes([payload[at], payload[at + 1]]);
-                    if (number(0), number(2)) == (60, 40) {
+                    let field = |at| u16::from_be_bytes([payload[at], payload[at + 1]]);
+                    if (field(0), field(2)) == (60, 40) {
                         let address = payload[6..payload.len() - 1].to_vec();
                         published.push(Published { channel, address, ..Published::default() });
-                    } else if let Some(answer) = answer(channel, (number(0), number(2))) {
+                    } else if let Some(answer) = answer(channel, (field(0), field(2))) {
                         self.send(&answer);
                     }
                 }
@@ -71,21 +91,30 @@ impl Session {
                 3 => published.last_mut().unwrap().body = payload,
                 _ => {}
             }
-            if published.len() == self.batch && published.iter().all(|one| !one.body.is_empty()) {
+            if kind == 3 {
+                self.received.lock().unwrap().push(published.last().unwrap().body.clone());
+            }
+            if kind == 3 && published.len() == self.batch {
                 let mut bytes = Vec::new();
                 for (at, one) in published.drain(..).enumerate() {
-                    if (self.returns)(confirmed + at) {
+                    let fate = (self.fates)(number + at);
+                    let tag = tags.entry(one.channel).or_default();
+                    *tag += 1;
+                    if fate == Fate::Returned {
                         let reason = [&[1, 56][..], &short(b"NO_ROUTE"), &one.address].concat();
                         bytes.extend(method(one.channel, (60, 50), &reason));
                         bytes.extend(frame(2, one.channel, &one.header));
                         bytes.extend(frame(3, one.channel, &one.body));
                     }
-                    if at + 1 == self.batch {
-                        confirmed += self.batch;
-                        let all = [&(confirmed as u64).to_be_bytes()[..], &[1]].concat();
+                    if fate == Fate::Refused {
+                        let this = [&tag.to_be_bytes()[..], &[0]].concat();
+                        bytes.extend(method(one.channel, (60, 120), &this));
+                    } else if at + 1 == self.batch {
+                        let all = [&tag.to_be_bytes()[..], &[1]].concat();
                         bytes.extend(method(one.channel, (60, 80), &all));
                     }
                 }
+                number += self.batch;
                 self.send(&bytes);
             }
         }
@@ -142,8 +171,10 @@ fn told(
     messages: Vec<Envelope>,
     returns: impl Fn(usize) -> bool + Send + Sync + 'static,
 ) {
-    let returns: Returns = Arc::new(returns);
-    let bus = connect(&broker(confirmed, returns.clone()));
+    let returns = Arc::new(returns);
+    let told = returns.clone();
+    let fates = move |n| if told(n) { Fate::Returned } else { Fate::Taken };
+    let bus = connect(&broker(confirmed, Arc::new(fates)).0);
     let mut numbered = messages.into_iter().enumerate();
     loop {
         let (sender, confirms) = channel();
@@ -188,4 +219,46 @@ fn of_many_that_are_confirmed_at_once_those_that_come_back_are_told() {
     for confirmed in [1, 50] {
         told((20_000, confirmed), (0..20_000).map(event).collect(), |n| n % 3 == 0);
     }
+}
+
+#[test]
+fn nothing_is_confirmed_before_the_broker_does() {
+    let (url, received) = broker(3, Arc::new(|_| Fate::Taken));
+    let bus = connect(&url);
+    let (sender, confirms) = channel();
+    let publish = |n| {
+        let sender = sender.clone();
+        bus.0.publish(event(n), Resolver::new(move |done| drop(sender.send((n, done)))));
+    };
+    publish(0);
+    publish(1);
+    // Neither waits for the other.
+    poll_until("two messages", || (received.lock().unwrap().len() == 2).then_some(()));
+    assert!(confirms.try_recv().is_err());
+    publish(2);
+    for n in 0..3 {
+        let (told, confirm) = confirms.recv_timeout(PATIENCE).expect("a confirm");
+        assert_eq!((told, confirm.unwrap().routed), (n, true));
+    }
+    bus.close();
+}
+
+#[test]
+fn what_the_broker_refuses_is_published_again() {
+    // While a leader is elected, a channel may be refused everything, for ever.
+    let refused = |n| if n < 3 { Fate::Refused } else { Fate::Taken };
+    let (url, received) = broker(3, Arc::new(refused));
+    let bus = connect(&url);
+    let (sender, confirms) = channel();
+    for n in 0..3 {
+        let sender = sender.clone();
+        bus.0.publish(event(n), Resolver::new(move |done| drop(sender.send((n, done)))));
+    }
+    for n in 0..3 {
+        let (told, confirm) = confirms.recv_timeout(PATIENCE).expect("a confirm");
+        assert_eq!((told, confirm.unwrap().routed), (n, true));
+    }
+    bus.close();
+    let bodies: Vec<Vec<u8>> = (0..6).map(|n| event(n % 3).body).collect();
+    assert_eq!(*received.lock().unwrap(), bodies);
 }
