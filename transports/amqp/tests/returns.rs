@@ -8,6 +8,7 @@ mod support;
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -33,6 +34,8 @@ enum Fate {
     Taken,
     Returned,
     Refused,
+    /// The connection is cut, and nothing was confirmed.
+    Cut,
 }
 
 /// What becomes of the message of this number.
@@ -98,6 +101,9 @@ impl Session {
                 let mut bytes = Vec::new();
                 for (at, one) in published.drain(..).enumerate() {
                     let fate = (self.fates)(number + at);
+                    if fate == Fate::Cut {
+                        return;
+                    }
                     let tag = tags.entry(one.channel).or_default();
                     *tag += 1;
                     if fate == Fate::Returned {
@@ -260,5 +266,25 @@ fn what_the_broker_refuses_is_published_again() {
     }
     bus.close();
     let bodies: Vec<Vec<u8>> = (0..6).map(|n| event(n % 3).body).collect();
+    assert_eq!(*received.lock().unwrap(), bodies);
+}
+
+#[test]
+fn what_is_not_confirmed_is_published_again_in_order_on_the_next_connection() {
+    let cut = AtomicBool::new(false);
+    let once = move |_| if cut.swap(true, Ordering::AcqRel) { Fate::Taken } else { Fate::Cut };
+    let (url, received) = broker(3, Arc::new(once));
+    let bus = connect(&url);
+    let (sender, confirms) = channel();
+    for n in 0..6 {
+        let sender = sender.clone();
+        bus.0.publish(event(n), Resolver::new(move |done| drop(sender.send((n, done)))));
+    }
+    for n in 0..6 {
+        let (told, confirm) = confirms.recv_timeout(PATIENCE).expect("a confirm");
+        assert_eq!((told, confirm.unwrap().routed), (n, true));
+    }
+    bus.close();
+    let bodies: Vec<Vec<u8>> = (0..3).chain(0..6).map(|n| event(n).body).collect();
     assert_eq!(*received.lock().unwrap(), bodies);
 }
