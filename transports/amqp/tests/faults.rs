@@ -237,6 +237,9 @@ fn an_exchange_that_is_deleted_is_declared_again() {
     let bus = connect(&vhost.url());
     assert!(!bus.publish(event(1)).unwrap().routed);
     vhost.delete_exchange("order");
+    // The only one that the broker can have closed the channel for.
+    assert!(!bus.publish(event(2)).unwrap().routed);
+    vhost.delete_exchange("order");
     // Many at once, of which none is to blame.
     let confirms: Vec<_> = (0..100)
         .map(|n| {
