@@ -60,7 +60,11 @@ fn child() {
 fn run(environment: &[(&str, &str)]) -> String {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--ignored", "--exact", "child", "--nocapture"]);
-    child.env_remove("BUS_SERVICES").env_remove("BUS_URL").envs(environment.iter().copied());
+    child
+        .env_remove("BUS_SERVICES")
+        .env_remove("BUS_URL")
+        .env_remove("BUS_TOPOLOGY")
+        .envs(environment.iter().copied());
     let output = child.output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
@@ -94,4 +98,11 @@ fn the_environment_chooses_the_transport() {
     let said = run(&[("BUS_URL", "carrier-pigeon://roof")]);
     has(&said, &["refused Transport", "`carrier-pigeon`", "not compiled in", "`memory`"]);
     assert!(!said.contains("roof"), "{said}");
+}
+
+#[test]
+fn an_unknown_topology_in_the_environment_lists_the_known_ones() {
+    has(&run(&[("BUS_TOPOLOGY", " own ")]), &["running logistic\n"]);
+    let said = run(&[("BUS_TOPOLOGY", "all")]);
+    has(&said, &["refused Config", "BUS_TOPOLOGY is `all`", "`linked`, `own` or `none`"]);
 }

@@ -116,3 +116,20 @@ fn a_service_that_has_never_run_gets_what_was_fired_before() {
     });
     stop(&[billing]);
 }
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn the_environment_chooses_whose_queues_a_process_declares() {
+    for (topology, of_others, exchange) in
+        [("linked", true, true), ("own", false, true), ("none", false, false), ("", true, true)]
+    {
+        let shop = Shop::new(&format!("topology-{topology}"));
+        let submitted = shop.order().env("BUS_TOPOLOGY", topology).arg("/dev/null").run();
+        assert!(submitted.success, "{}", submitted.stderr);
+        for queue in ["billing_order", "billing_order.dead", "logistic.warehouse.ship"] {
+            assert_eq!(shop.vhost.queue(queue).is_some(), of_others, "{topology}: {queue}");
+        }
+        let exchanges = shop.vhost.exchanges();
+        assert_eq!(exchanges.contains(&"order".to_owned()), exchange, "{topology}: {exchanges:?}");
+    }
+}

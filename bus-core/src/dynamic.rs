@@ -23,7 +23,7 @@ use crate::handler::{Access, Options, Place};
 use crate::message::{CallFault, Caller, Head, Message, Payload};
 use crate::name;
 use crate::promise::{Reply, Slot};
-use crate::remote::{Arrival, Consumer, Source};
+use crate::remote::{Arrival, Consumer, Lent, Source};
 use crate::service::Service;
 use crate::table::{ByName, Command};
 use crate::transport::{Queue, Subscription};
@@ -64,8 +64,8 @@ pub(crate) struct Dynamic {
 pub struct Registration {
     bus: std::sync::Weak<crate::bus::Shared>,
     what: Option<Registered>,
-    /// What it consumes over a transport.
-    subscriptions: Vec<Subscription>,
+    /// What it consumes over a transport, until the bus stops.
+    subscriptions: Option<Arc<Lent>>,
 }
 
 pub(crate) enum Registered {
@@ -75,7 +75,7 @@ pub(crate) enum Registered {
 
 impl Registration {
     pub(crate) fn new(bus: &Bus, what: Registered) -> Self {
-        Self { bus: Arc::downgrade(&bus.0), what: Some(what), subscriptions: Vec::new() }
+        Self { bus: Arc::downgrade(&bus.0), what: Some(what), subscriptions: None }
     }
 
     /// Keeps the registration for as long as the bus lives.
@@ -83,14 +83,14 @@ impl Registration {
         self.what = None;
         if let Some(remote) = self.bus.upgrade().as_ref().and_then(|shared| shared.remote.as_ref())
         {
-            remote.keep(self.subscriptions.drain(..));
+            remote.keep(self.subscriptions.take().into_iter().flat_map(|lent| lent.take()));
         }
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.subscriptions.clear();
+        self.subscriptions = None;
         let (Some(shared), Some(what)) = (self.bus.upgrade(), self.what.take()) else {
             return;
         };
@@ -269,7 +269,9 @@ impl Bus {
             }
         };
         let mut registration = Registration::new(self, what);
-        registration.subscriptions = self.consume_closure(registration.what.as_ref())?;
+        let subscriptions = self.consume_closure(registration.what.as_ref())?;
+        registration.subscriptions =
+            self.0.remote.as_ref().map(|remote| remote.lend(subscriptions));
         Ok(registration)
     }
 

@@ -148,6 +148,14 @@ mod tests {
     }
 
     #[test]
+    fn who_has_the_servers_asks_for_the_tests_that_are_ignored_without() {
+        let tests = STEPS.iter().filter(|step| step.needs == Needs::Servers);
+        for step in tests.filter(|step| step.args[0] == "test") {
+            assert!(step.args.contains(&"--ignored"), "{step}");
+        }
+    }
+
+    #[test]
     fn an_unknown_step_lists_the_known_ones() {
         let error = select(&["clipy"]).err().unwrap();
         assert!(

@@ -16,7 +16,7 @@ mod send;
 mod topology;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::arrival::Arrival;
@@ -36,6 +36,7 @@ pub(crate) struct Remote {
     pub(crate) outbox: Arc<Outbox>,
     /// Those of the program; closures have their own.
     subscriptions: Mutex<Vec<Subscription>>,
+    lent: Mutex<Vec<Weak<Lent>>>,
     /// What is to be consumed once the bus is open.
     planned: Mutex<Vec<Consumer>>,
     /// The durable queues that this process knows.
@@ -68,6 +69,15 @@ impl Default for Limits {
     }
 }
 
+/// The subscriptions of one closure.
+pub(crate) struct Lent(Mutex<Vec<Subscription>>);
+
+impl Lent {
+    pub(crate) fn take(&self) -> Vec<Subscription> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl Remote {
     /// Connects to the broker at `url`, and blocks until it is connected.
     pub(crate) fn connect(url: &str, limits: &Limits, clock: &Clock) -> Result<Self> {
@@ -83,6 +93,7 @@ impl Remote {
             transport: (connector.connect)(url, &options)?,
             outbox: Arc::default(),
             subscriptions: Mutex::default(),
+            lent: Mutex::default(),
             planned: Mutex::default(),
             queues: Mutex::default(),
             cancels: Arc::default(),
@@ -161,6 +172,23 @@ impl Remote {
         let subscriptions =
             std::mem::take(&mut *self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner));
         drop(subscriptions);
+        let lent = std::mem::take(&mut *self.lent.lock().unwrap_or_else(PoisonError::into_inner));
+        for lent in lent.iter().filter_map(Weak::upgrade) {
+            drop(lent.take());
+        }
+    }
+
+    /// Subscriptions of a closure, which end with it, or when the bus leaves.
+    pub(crate) fn lend(&self, subscriptions: Vec<Subscription>) -> Arc<Lent> {
+        let lent = Arc::new(Lent(Mutex::new(subscriptions)));
+        let mut all = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|lent| lent.strong_count() > 0);
+        all.push(Arc::downgrade(&lent));
+        drop(all);
+        if self.is_leaving() {
+            drop(lent.take());
+        }
+        lent
     }
 
     /// Waits for confirms and settlements, and disconnects. Says what was lost on the way.

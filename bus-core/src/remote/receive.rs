@@ -87,7 +87,11 @@ pub(super) fn call(bus: &Bus, command: &Arc<Command>, incoming: Incoming) {
     let underway = cancels.map(|cancels| cancels.begin(&envelope.id, promise.canceller()));
     promise.then(move |answer| {
         drop(underway);
-        acker.settle(reply(answer));
+        acker.settle(match answer {
+            // It did not run, since this process stops. Another one may run it.
+            Err(ExecuteError::Closed | ExecuteError::NotStarted) => Settlement::PassOn,
+            answer => reply(answer),
+        });
     });
 }
 

@@ -77,6 +77,10 @@ pub enum Settlement {
     /// Nobody has tried it: it goes back to its queue, for whoever takes it next, and no attempt is
     /// counted. It is in its old place, if the broker can do that.
     GiveBack,
+    /// A call that did not start, of a server that is about to end: once it has, the call goes to
+    /// another one; without one, who called is told that nobody serves the command. For what is no call it
+    /// is as [`GiveBack`](Self::GiveBack).
+    PassOn,
 }
 
 /// The part of a transport that settles messages.

@@ -97,7 +97,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 
     /// Serves a command: calls go to `sink`, which settles each with [`Settlement::Reply`]. Several
     /// processes that serve one command compete. A call whose server dies is answered by
-    /// [`CallError::Interrupted`], and never delivered again.
+    /// [`CallError::Interrupted`], and never delivered again; one that did not start there is another's
+    /// by [`Settlement::PassOn`].
     ///
     /// **Order**: that in which calls reach the broker. **Cancellation** and **closing**: as for
     /// [`consume`](Self::consume).

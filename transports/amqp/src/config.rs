@@ -16,7 +16,9 @@ use url::Url;
 /// amqp://user:password@host:port/vhost?queue_type=quorum&heartbeat=10&hosts=b:5672,c:5672
 /// ```
 ///
-/// `amqps` is TLS. What is missing is `guest`, `guest`, port 5672 (5671 with TLS), and the virtual
+/// `amqps` is TLS: the certificate of the broker is for the host of the URL, and signed by an authority
+/// that the system trusts, or Mozilla does. `SSL_CERT_FILE` and `SSL_CERT_DIR` name a file and a folder
+/// of others, such as one's own, instead of those of the system. What is missing is `guest`, `guest`, port 5672 (5671 with TLS), and the virtual
 /// host `/`. Reserved characters in user, password and virtual host are percent-encoded, as the
 /// [RabbitMQ URI specification](https://www.rabbitmq.com/docs/uri-spec) says.
 ///

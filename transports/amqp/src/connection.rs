@@ -196,9 +196,16 @@ pub(crate) async fn keep(
     }
 }
 
-/// A connection for once.
+/// A connection for once, with whichever node takes it.
 pub(crate) async fn visit(dialer: &Dialer) -> Result<Open, Error> {
-    dial(dialer, Role::Look, &Cell::new(0)).await.map_err(|none| none.error)
+    let turn = Cell::new(0);
+    loop {
+        match dial(dialer, Role::Look, &turn).await {
+            Ok(open) => return Ok(open),
+            Err(none) if turn.get() >= dialer.config.hosts().len() => return Err(none.error),
+            Err(_) => {}
+        }
+    }
 }
 
 impl Open {
@@ -259,8 +266,9 @@ async fn dial(dialer: &Dialer, role: Role, turn: &Cell<usize>) -> Result<Open, N
     let deadline = tokio::time::Instant::now() + ATTEMPT;
     let unreachable = |error: io::Error| {
         let fatal = matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::Unsupported);
-        let error = Error::transport(format!("no connection to {config}")).with_source(error);
-        NoConnection { error, fatal }
+        let what = socket::distrust(&error, host);
+        let what = what.unwrap_or_else(|| format!("no connection to {config}"));
+        NoConnection { error: Error::transport(what).with_source(error), fatal }
     };
     let (socket, lanes, cutter) = tokio::time::timeout_at(deadline, socket::connect(config, host))
         .await
@@ -328,4 +336,20 @@ fn refused(config: &AmqpConfig, error: &lapin::Error) -> NoConnection {
 pub(crate) fn link() -> (watch::Sender<Option<Rc<Open>>>, Link) {
     let (sender, receiver) = watch::channel(None);
     (sender, Link(receiver))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_bound_and_differ() {
+        for (failures, bound) in [(0, 100), (1, 200), (5, 3_200), (6, 5_000), (u32::MAX, 5_000)] {
+            let waits: Vec<u128> = (0..1_000).map(|_| backoff(failures).as_millis()).collect();
+            let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+            assert!(*least >= 1 && *most <= bound, "{least} to {most} of {bound} ms");
+            // Not all at once, and not all of them long.
+            assert!(*least < bound / 4 && *most > bound / 4 * 3, "{least} to {most} of {bound} ms");
+        }
+    }
 }

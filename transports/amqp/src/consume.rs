@@ -166,6 +166,8 @@ struct Session {
     told: VecDeque<(String, Known)>,
     /// What is to be acknowledged; empty but for its memory.
     acks: Vec<u64>,
+    /// Calls for another server, once this one has ended.
+    passed_on: Vec<(u64, Arc<Envelope>)>,
     linger: Option<Instant>,
     /// How long it lingers while nothing else is in flight.
     linger_idle: Duration,
@@ -304,6 +306,7 @@ impl Task {
             unsettled: Unsettled::new(),
             told: VecDeque::new(),
             acks: Vec::new(),
+            passed_on: Vec::new(),
             linger: None,
             linger_idle: match self.source {
                 // The answer is out, and whoever called has it.
@@ -326,7 +329,7 @@ impl Task {
         let mut orders = Vec::new();
         let mut over = false;
         loop {
-            if self.ending && session.unsettled.is_idle() {
+            if over && session.unsettled.is_idle() {
                 session.flush(Flush::All);
                 // It is the last that is done with the channel.
                 let _ = session.channel.close(200, ShortString::default()).await;
@@ -343,11 +346,17 @@ impl Task {
                         self.obey(session, order);
                     }
                     if ends {
-                        // Nothing arrives any more once this is confirmed.
+                        // Once this is confirmed nothing arrives any more; but what of a quorum queue is on
+                        // its way by then, of which the client tells nobody, and which comes again.
                         let cancel = BasicCancelOptions::default();
                         let cancelled = session.channel.basic_cancel(consumer.tag(), cancel);
                         cancelled.await.map_err(Refused::Lost)?;
                         self.take_all(session, None, usize::MAX)?;
+                    }
+                    if self.ending {
+                        for (tag, message) in session.passed_on.drain(..) {
+                            session.settler.pass_on(tag, &self.source.name(), message);
+                        }
                     }
                     session.acknowledge(self.ending);
                 }
@@ -435,13 +444,17 @@ impl Task {
         let Some(Held { message, .. }) = session.unsettled.take(tag) else { return };
         let message = message.clone();
         if let Source::Command(_) = self.source {
-            // It may have run, and a call never runs twice.
-            session.settler.answer(tag, nothing(), Outcome::Interrupted);
+            match how {
+                // Before it has ended, it would come to this one again.
+                Settlement::PassOn => session.passed_on.push((tag, message)),
+                // It may have run, and a call never runs twice.
+                _ => session.settler.answer(tag, nothing(), Outcome::Interrupted),
+            }
             return;
         }
         let Some(queue) = self.source.durable() else {
             match how {
-                Settlement::GiveBack => {
+                Settlement::GiveBack | Settlement::PassOn => {
                     session.lane.hand_back(tag);
                     session.unsettled.forget(tag);
                 }

@@ -101,6 +101,38 @@ async fn encrypt(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
+/// What is wrong with the TLS of a node, and the remedy, if that is what is wrong.
+#[cfg(feature = "tls")]
+pub(crate) fn distrust(error: &io::Error, (host, port): &(String, u16)) -> Option<String> {
+    use tokio_rustls::rustls::{CertificateError as Bad, Error};
+
+    let why = match error.get_ref()?.downcast_ref()? {
+        Error::InvalidCertificate(bad) => match bad {
+            Bad::UnknownIssuer => {
+                "is signed by nobody who is trusted; name the file of its authority in `SSL_CERT_FILE`, \
+                 or add it to those of the system"
+            }
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+                "is for another host; correct the host in the URL, or have it signed for this one"
+            }
+            _ => "is not valid; have it made anew",
+        },
+        Error::InvalidMessage(_) => {
+            let text = format!(
+                "the broker at `{host}:{port}` does not speak TLS there; write `amqp`, or the port where it does"
+            );
+            return Some(text);
+        }
+        _ => return None,
+    };
+    Some(format!("the certificate of the broker at `{host}:{port}` {why}"))
+}
+
+#[cfg(not(feature = "tls"))]
+pub(crate) fn distrust(_: &io::Error, _: &(String, u16)) -> Option<String> {
+    None
+}
+
 #[cfg(not(feature = "tls"))]
 async fn encrypt(_: TcpStream, _: &str) -> io::Result<TcpStream> {
     Err(io::Error::new(

@@ -4,11 +4,15 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use autobus_core::Reason;
-use autobus_core::transport::Settlement;
+use autobus_core::transport::{Incoming, Settlement};
 use autobus_testkit::{Rabbit, poll_until};
+use serde_json::json;
 
 use support::*;
 
@@ -156,6 +160,112 @@ fn a_command_is_answered() {
     assert_eq!(answer.unwrap().body, b"3");
     caller.close();
     server.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn closing_waits_until_the_last_acknowledgement_is_written() {
+    let vhost = Rabbit::shared().vhost();
+    let queue = listener("billing.order", ALL);
+    for round in 0..10 {
+        let bus = connect(&vhost.url());
+        // So few that they wait for others to be acknowledged with.
+        let consumer = bus.consume(&queue, 64);
+        for n in 0..3 {
+            bus.publish(event(round * 3 + n)).unwrap();
+        }
+        for n in 0..3 {
+            let incoming = consumer.next();
+            let (id, lost) = (incoming.message.id.clone(), incoming.message.lost);
+            assert_eq!((id, lost), (format!("id-{}", round * 3 + n), 0), "it comes again");
+            ack(incoming);
+        }
+        bus.close();
+    }
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn the_arguments_of_queues_follow_from_the_url_and_from_nothing_else() {
+    let quorum = json!({"x-queue-type": "quorum", "x-delivery-limit": i32::MAX});
+    let quorum_rung = json!({
+        "x-queue-type": "quorum", "x-delivery-limit": i32::MAX, "x-message-ttl": 1_000,
+        "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "billing.order",
+        "x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish",
+    });
+    let classic = json!({"x-queue-type": "classic"});
+    let classic_rung = json!({
+        "x-queue-type": "classic", "x-message-ttl": 1_000,
+        "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "billing.order",
+    });
+    for (parameter, kind, arguments, rung) in [
+        ("", "quorum", quorum, quorum_rung),
+        ("?queue_type=classic", "classic", classic, classic_rung),
+    ] {
+        let vhost = Rabbit::shared().vhost();
+        let url = format!("{}{parameter}", vhost.url());
+        let queue = listener("billing.order", ALL);
+        let (one, other) = (connect(&url), connect(&url));
+        one.declare(std::slice::from_ref(&queue)).unwrap();
+        // However much each wants to be sent ahead.
+        drop(other.consume(&queue, 500));
+        let consumer = one.consume(&queue, 1);
+        one.publish(event(1)).unwrap();
+        retry(consumer.next(), Duration::from_millis(900));
+        let rung_name = "billing.order.retry.1s";
+        poll_until("the rung", || vhost.queue(rung_name));
+        for (name, arguments) in [
+            ("billing.order", &arguments),
+            ("billing.order.suspect", &arguments),
+            ("billing.order.dead", &arguments),
+            (rung_name, &rung),
+        ] {
+            let found = vhost.queue(name).unwrap();
+            assert_eq!((found.kind.as_str(), &found.arguments), (kind, arguments), "{name}");
+            assert!(found.durable && !found.auto_delete && !found.exclusive, "{name}");
+        }
+        one.close();
+        other.close();
+    }
+}
+
+/// Of a quorum queue, RabbitMQ sends more after it has confirmed the end of a consumer, which nobody
+/// sees: that is counted.
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn what_is_on_its_way_to_a_consumer_that_ends_is_not_counted_as_lost() {
+    const MESSAGES: usize = 1_000;
+    let vhost = Rabbit::shared().vhost();
+    let bus = connect(&format!("{}?queue_type=classic", vhost.url()));
+    let queue = listener("billing.order", ALL);
+    bus.declare(std::slice::from_ref(&queue)).unwrap();
+    let (sender, confirms) = channel();
+    for n in 0..MESSAGES {
+        let sender = sender.clone();
+        bus.0.publish(event(n), Resolver::new(move |confirm| drop(sender.send(confirm))));
+    }
+    for _ in 0..MESSAGES {
+        confirms.recv_timeout(PATIENCE).unwrap().unwrap();
+    }
+    let (sender, received) = channel();
+    let mut ids = BTreeSet::new();
+    while ids.len() < MESSAGES {
+        let sender = sender.clone();
+        let sink = Arc::new(move |incoming: Incoming| {
+            let message = incoming.message.clone();
+            ack(incoming);
+            drop(sender.send(message));
+        });
+        // It ends in the middle of what it is sent, of which it holds nothing.
+        let consumer = wait(|done| bus.0.consume(&queue, 64, sink, done)).unwrap();
+        for _ in 0..20.min(MESSAGES - ids.len()) {
+            let message = received.recv_timeout(PATIENCE).expect("a delivery");
+            assert_eq!((message.attempt, message.lost), (1, 0), "{}", message.id);
+            ids.insert(message.id.clone());
+        }
+        drop(consumer);
+    }
+    bus.close();
 }
 
 #[test]

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use autobus_core::ErrorKind;
 use autobus_core::transport::{CallError, Envelope, MOST_LOST, Resolver, Status, Transport as _};
-use autobus_testkit::{Proxy, Rabbit, poll_until};
+use autobus_testkit::rabbitmq::Connection;
+use autobus_testkit::{Cluster, Proxy, Rabbit, Vhost, poll_until};
 
 use support::{Bus, PATIENCE, ack, bury, connect, event, listener, options, try_connect, wait};
 
@@ -139,6 +140,40 @@ fn a_killed_broker_loses_nothing() {
     }
 }
 
+/// On whichever node both connections of a process are.
+fn node_of(cluster: &Cluster, vhost: &Vhost) -> usize {
+    poll_until("both connections on one node", || {
+        let mut connected = cluster.nodes().iter().map(|node| {
+            let here = |connection: &Connection| connection.raw["node"] == node.name();
+            if node.pid().is_none() {
+                0
+            } else {
+                vhost.on(node).connections().iter().filter(|open| here(open)).count()
+            }
+        });
+        connected.position(|count| count == 2)
+    })
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn a_killed_node_loses_nothing_where_the_url_names_others() {
+    let cluster = Cluster::start(3);
+    let vhost = cluster.vhost();
+    let others: Vec<String> =
+        cluster.nodes()[1..].iter().map(|node| node.addr().to_string()).collect();
+    let bus = connect(&format!("{}?hosts={}", vhost.url(), others.join(",")));
+    assert_eq!(node_of(&cluster, &vhost), 0, "the first one comes first");
+    let mut killed = false;
+    survive(bus, 3_000, 2, || {
+        // First everything is declared, and then in the middle of it all.
+        cluster.nodes().iter().for_each(Rabbit::flush);
+        if std::mem::replace(&mut killed, true) {
+            cluster.kill(0);
+        }
+    });
+}
+
 #[test]
 #[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
 fn a_killer_dies_alone() {
@@ -222,6 +257,85 @@ fn a_queue_that_is_deleted_under_its_consumer_is_declared_and_bound_again() {
 
 #[test]
 #[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn what_was_declared_is_declared_again_with_each_connection() {
+    let vhost = Rabbit::shared().vhost();
+    let proxy = Proxy::start(vhost.broker().addr());
+    let bus = connect(&vhost.url_via(proxy.port()));
+    // Nobody here consumes it.
+    bus.declare(&[listener("billing.order", "order.#")]).unwrap();
+    proxy.refuse();
+    proxy.cut();
+    bus.until(|status| matches!(status, Status::Disconnected { .. }));
+    vhost.delete_queue("billing.order");
+    vhost.delete_exchange("order");
+    proxy.accept();
+    assert!(bus.publish(event(1)).unwrap().routed);
+    assert_eq!(vhost.patterns("order", "billing.order"), ["order.#"]);
+    bus.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn an_exchange_that_is_deleted_is_declared_again() {
+    let vhost = Rabbit::shared().vhost();
+    let bus = connect(&vhost.url());
+    assert!(!bus.publish(event(1)).unwrap().routed);
+    vhost.delete_exchange("order");
+    // The only one that the broker can have closed the channel for.
+    assert!(!bus.publish(event(2)).unwrap().routed);
+    vhost.delete_exchange("order");
+    // Many at once, of which none is to blame.
+    let confirms: Vec<_> = (0..100)
+        .map(|n| {
+            let (resolver, confirm) = Resolver::pair();
+            bus.0.publish(event(n), resolver);
+            confirm
+        })
+        .collect();
+    for confirm in confirms {
+        let confirm = confirm.wait(Some(Instant::now() + PATIENCE)).unwrap().expect("a confirm");
+        assert!(!confirm.routed);
+    }
+    assert_eq!(vhost.exchanges(), ["order"]);
+    bus.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn what_moves_to_another_queue_stays_until_its_copy_is_confirmed() {
+    let node = Rabbit::start();
+    let dying = connect(&node.url());
+    let queue = listener("billing.order", "order.#");
+    dying.declare(std::slice::from_ref(&queue)).unwrap();
+    for n in 0..4 {
+        dying.publish(event(n)).unwrap();
+    }
+    let consumer = dying.consume(&queue, 3);
+    let mut held = consumer.take(3).into_iter();
+    // Copies are made, and nobody takes them.
+    node.ctl(&["set_vm_memory_high_watermark", "0.000001"]);
+    support::retry(held.next().unwrap(), Duration::from_millis(1));
+    bury(held.next().unwrap(), "no");
+    ack(held.next().unwrap());
+    // It has room only once the broker knows all that it may know.
+    let fourth = consumer.next();
+    drop(dying);
+    drop(fourth);
+    node.ctl(&["set_vm_memory_high_watermark", "0.4"]);
+    let other = connect(&node.url());
+    let consumer = other.consume(&queue, 9);
+    // The broker may have taken the copies by now as well.
+    let mut missing = BTreeSet::from(["id-0", "id-1", "id-3"].map(str::to_owned));
+    while !missing.is_empty() {
+        let incoming = consumer.next();
+        missing.remove(&incoming.message.id);
+        ack(incoming);
+    }
+    other.close();
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
 fn a_queue_that_is_deleted_beside_another_is_declared_again_when_it_is_needed() {
     let vhost = Rabbit::shared().vhost();
     let bus = connect(&vhost.url());
@@ -247,26 +361,31 @@ fn a_blocked_broker_keeps_publishers_waiting_and_takes_acknowledgements() {
     let queue = listener("billing.order", "order.#");
     bus.declare(std::slice::from_ref(&queue)).unwrap();
     let consumer = bus.consume(&queue, 4);
-    for n in 0..8 {
-        bus.publish(event(n)).unwrap();
+    let causes = [
+        ("low on memory", "set_vm_memory_high_watermark", ["0.000001", "0.4"]),
+        ("low on disk", "set_disk_free_limit", ["1000000GB", "50MB"]),
+    ];
+    for (cause, limit, [set, clear]) in causes {
+        for n in 0..8 {
+            bus.publish(event(n)).unwrap();
+        }
+        let held = consumer.take(4);
+        node.ctl(&[limit, set]);
+        let (resolver, confirm) = Resolver::pair();
+        bus.0.publish(event(8), resolver);
+        let status = bus.until(|status| matches!(status, Status::Blocked(_)));
+        assert_eq!(status, Status::Blocked(cause.to_owned()));
+        // The next four come only if the broker took the acknowledgements.
+        held.into_iter().for_each(ack);
+        consumer.take(4).into_iter().for_each(ack);
+        let (nobody, soon) = (Envelope::new("", "nobody", vec![]), Duration::from_millis(200));
+        let call = wait(|done| bus.0.call("nobody", nobody, soon, done));
+        assert_eq!(call, Err(CallError::Unsent("the broker takes nothing for now".to_owned())));
+        node.ctl(&[limit, clear]);
+        assert!(confirm.wait(Some(Instant::now() + PATIENCE)).unwrap().unwrap().routed);
+        bus.until(|status| *status == Status::Connected);
+        ack(consumer.next());
     }
-    let held = consumer.take(4);
-    node.ctl(&["set_vm_memory_high_watermark", "0.000001"]);
-    let (resolver, confirm) = Resolver::pair();
-    bus.0.publish(event(8), resolver);
-    let status = bus.until(|status| matches!(status, Status::Blocked(_)));
-    assert_eq!(status, Status::Blocked("low on memory".to_owned()));
-    // The next four come only if the broker took the acknowledgements.
-    held.into_iter().for_each(ack);
-    consumer.take(4).into_iter().for_each(ack);
-    let call = wait(|done| {
-        bus.0.call("nobody", Envelope::new("", "nobody", vec![]), Duration::from_millis(200), done);
-    });
-    assert_eq!(call, Err(CallError::Unsent("the broker takes nothing for now".to_owned())));
-    node.ctl(&["set_vm_memory_high_watermark", "0.4"]);
-    assert!(confirm.wait(Some(Instant::now() + PATIENCE)).unwrap().unwrap().routed);
-    bus.until(|status| *status == Status::Connected);
-    ack(consumer.next());
     bus.close();
 }
 

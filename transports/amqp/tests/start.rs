@@ -65,7 +65,8 @@ fn a_wrong_password_is_told_from_a_wrong_virtual_host() {
 #[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
 fn a_broker_without_tls_is_told_at_once() {
     let port = Rabbit::shared().port();
-    refused(&format!("amqps://guest:s3cret@127.0.0.1:{port}"));
+    let text = refused(&format!("amqps://guest:s3cret@127.0.0.1:{port}"));
+    assert!(text.contains("does not speak TLS there; write `amqp`"), "{text}");
 }
 
 #[test]
@@ -114,5 +115,9 @@ fn an_exchange_of_another_type_is_named() {
     assert!(text.contains("the exchange `order` exists with other properties"), "{text}");
     let text = denied(bus.publish(support::event(1)).map(drop));
     assert!(text.contains("the exchange `order` exists with other properties"), "{text}");
+    // It recovers once the cause is gone.
+    vhost.delete_exchange("order");
+    bus.declare(&[listener("billing.order", "#")]).unwrap();
+    assert!(bus.publish(support::event(1)).unwrap().routed);
     bus.close();
 }

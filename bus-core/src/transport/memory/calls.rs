@@ -106,6 +106,15 @@ impl State {
         }
     }
 
+    /// Gives a call that did not start to another server.
+    pub(super) fn pass_on(&mut self, key: &Key, parcel: Parcel, effects: &mut Effects) {
+        match (self.line(key), parcel.call) {
+            (Some(line), _) => line.put_back(parcel, false),
+            (None, Some(call)) => self.fail(call, CallError::Unserved, effects),
+            (None, None) => {}
+        }
+    }
+
     pub(super) fn fail(&mut self, id: u64, error: CallError, effects: &mut Effects) {
         if let Some(call) = self.calls.remove(&id) {
             effects.resolve(call.done, Err(error));

@@ -31,8 +31,13 @@ impl State {
         let Some(consumer) = self.consumers.remove(id) else { return };
         let mut back = Vec::new();
         if let Some(connection) = self.connections.get_mut(&consumer.connection) {
-            let unseen = consumer.outbox.take_back();
-            back = unseen.iter().filter_map(|tag| connection.deliveries.remove(tag)).collect();
+            let mut tags = consumer.outbox.take_back();
+            let passed_on = connection
+                .deliveries
+                .iter()
+                .filter(|(_, held)| held.passed_on && held.consumer == id);
+            tags.extend(passed_on.map(|(tag, _)| *tag));
+            back = tags.iter().filter_map(|tag| connection.deliveries.remove(tag)).collect();
         }
         if let Some(line) = self.line(&consumer.key) {
             line.leave(id);

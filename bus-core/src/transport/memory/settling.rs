@@ -22,9 +22,17 @@ impl State {
         let Some(holder) = self.connections.get_mut(&connection) else { return };
         let Some(delivery) = holder.deliveries.remove(&tag) else { return };
         let clock = holder.clock.clone();
-        let Delivery { consumer, key, parcel, returned } = delivery;
+        let Delivery { consumer, ref key, .. } = delivery;
+        let (key, is_call) = (key.clone(), delivery.parcel.call.is_some());
+        if is_call && matches!(how, Settlement::PassOn) && self.consumers.get(consumer).is_some() {
+            // It would come to the same one again.
+            holder.deliveries.insert(tag, Delivery { passed_on: true, ..delivery });
+            return;
+        }
+        let Delivery { parcel, returned, .. } = delivery;
         self.consumers.done(consumer, returned);
         match parcel.call {
+            Some(_) if matches!(how, Settlement::PassOn) => self.pass_on(&key, parcel, effects),
             Some(call) => self.answer(call, how, effects),
             None => self.apply(&key, (parcel, returned), how, &clock, effects),
         }
@@ -43,7 +51,7 @@ impl State {
         let id = self.id();
         let Some(queue) = self.queues.get_mut(key) else { return };
         match how {
-            Settlement::GiveBack => queue.line.put_back(parcel, returned),
+            Settlement::GiveBack | Settlement::PassOn => queue.line.put_back(parcel, returned),
             Settlement::Retry { after, attempt } if queue.keeps() => {
                 let message = Arc::unwrap_or_clone(parcel.message);
                 queue.postpone(id, Envelope { attempt, ..message });

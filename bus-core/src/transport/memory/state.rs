@@ -78,6 +78,8 @@ pub(super) struct Delivery {
     pub(super) key: Key,
     pub(super) parcel: Parcel,
     pub(super) returned: bool,
+    /// A call for another server, once its own has ended.
+    pub(super) passed_on: bool,
 }
 
 impl State {
@@ -260,7 +262,7 @@ impl State {
         }
         let tag = self.id();
         let message = parcel.message.clone();
-        let delivery = Delivery { consumer, key: key.clone(), parcel, returned };
+        let delivery = Delivery { consumer, key: key.clone(), parcel, returned, passed_on: false };
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.deliveries.insert(tag, delivery);
         }

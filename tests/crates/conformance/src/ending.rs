@@ -1,19 +1,22 @@
 //! How a process starts and ends.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use autobus_testkit::cases;
 use autobus_testkit::conformance::{Bench, Case};
 use bus::{ErrorKind, ExecuteError};
 
-use crate::process::Process;
-use crate::till::{Paid, Stored, change};
+use crate::process::{Process, wait};
+use crate::till::{Paid, Stored, change, ring};
 
 pub(crate) const CASES: &[Case] = cases![
     a_shutdown_hands_back_what_has_not_started,
     a_shutdown_waits_for_what_was_fired,
     after_shutdown_events_are_given_back,
     a_process_is_ready_once_it_has_started,
+    every_call_is_answered_while_one_of_two_who_serve_it_ends,
 ];
 
 fn a_shutdown_hands_back_what_has_not_started(bench: &Bench) {
@@ -80,4 +83,50 @@ fn a_process_is_ready_once_it_has_started(bench: &Bench) {
     assert!(health.ready, "{health:?}");
     shop.shutdown().expect("it ends");
     assert!(!shop.health().ready);
+}
+
+fn every_call_is_answered_while_one_of_two_who_serve_it_ends(bench: &Bench) {
+    /// How many are under way at a time.
+    const CALLS: usize = 16;
+    let caller = Process::start(bench, &["books"]);
+    let stays = Process::start(bench, &["till"]);
+    let done = Arc::new(AtomicBool::new(false));
+    let serve = |process: &Process| {
+        let served = process.register_command("double", |number: usize| 2 * number);
+        served.expect("this process has none of that name")
+    };
+    let kept = serve(&stays);
+    let calling = {
+        let (bus, done) = (caller.clone(), done.clone());
+        move || {
+            let mut failures = Vec::new();
+            while !done.load(Ordering::Acquire) {
+                let rings: Vec<_> = (0..CALLS).map(|_| ring::on(&bus).execute()).collect();
+                let double = |number| bus.execute_command::<_, usize>("double", (number,));
+                let doubled: Vec<_> = (0..CALLS).map(double).collect();
+                for (number, (ring, double)) in rings.into_iter().zip(doubled).enumerate() {
+                    failures.extend(ring.wait().err().map(|error| error.to_string()));
+                    match double.wait() {
+                        Ok(answer) => assert_eq!(answer, 2 * number),
+                        Err(error) => failures.push(error.to_string()),
+                    }
+                }
+            }
+            failures
+        }
+    };
+    let calling = std::thread::spawn(calling);
+    for _ in 0..5 {
+        let leaves = Process::start(bench, &["till"]);
+        serve(&leaves).keep();
+        // It takes its part of them.
+        assert_eq!(leaves.next(bench), "ring");
+        leaves.stop();
+    }
+    done.store(true, Ordering::Release);
+    let failures = wait(bench, move || calling.join().expect("the answers are right"));
+    assert_eq!(failures, [""; 0]);
+    drop(kept);
+    caller.stop();
+    stays.stop();
 }

@@ -2,7 +2,7 @@
 
 use autobus_testkit::cases;
 use autobus_testkit::conformance::{Bench, Case};
-use bus::transport::Envelope;
+use bus::transport::{Envelope, MOST_LOST};
 use bus::{DeadLetter, Reason};
 
 use crate::books::UNLUCKY;
@@ -14,6 +14,7 @@ pub(crate) const CASES: &[Case] = cases![
     a_dead_letter_is_replayed_from_another_process,
     a_dropped_dead_letter_is_gone,
     what_cannot_be_read_is_dead_at_once,
+    what_was_lost_too_often_is_dead_and_does_not_run,
 ];
 
 /// The dead letters, once there are so many.
@@ -106,6 +107,25 @@ fn what_cannot_be_read_is_dead_at_once(bench: &Bench) {
         // None, if the handler's turn never came.
         assert!(letter.attempts() <= 1, "{letter:?}");
     }
+    assert_eq!(books.rest(), [""; 0]);
+    books.stop();
+}
+
+fn what_was_lost_too_often_is_dead_and_does_not_run(bench: &Bench) {
+    let books = Process::start(bench, &["books"]);
+    let link = bench.connect();
+    let lost = |id: u64, lost: u32| {
+        let mut message = Envelope::new("shop", "shop.v1.paid", format!("{{\"id\":{id}}}").into());
+        message.content_type = Some(Envelope::JSON.to_owned());
+        (message.lost, message.attempt) = (lost, lost + 1);
+        message
+    };
+    assert!(link.publish(lost(1, MOST_LOST + 1)));
+    assert!(link.publish(lost(2, MOST_LOST)));
+    let attempt = MOST_LOST + 1;
+    assert!(books.next(bench).starts_with(&format!("paid 2 attempt {attempt} ")));
+    let letter = dead(bench, &books, 1).remove(0);
+    assert_eq!((letter.payload(), letter.reason().reason()), ("{\"id\":1}", Reason::Lost));
     assert_eq!(books.rest(), [""; 0]);
     books.stop();
 }

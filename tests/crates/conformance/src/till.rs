@@ -57,6 +57,12 @@ pub(crate) fn explode() -> u64 {
     panic!("a secret of the till")
 }
 
+#[command]
+pub(crate) fn ring(told: State<Told>) -> u64 {
+    told.tell("ring");
+    1
+}
+
 /// Answers once the gate is open.
 #[command]
 pub(crate) fn dawdle(told: State<Told>, gate: State<Gate>) -> u64 {

@@ -19,6 +19,7 @@ pub(super) const CASES: &[Case] = cases![
     a_call_that_waits_for_longer_than_its_timeout_never_runs,
     a_call_whose_server_dies_is_interrupted_and_never_runs_again,
     a_call_that_its_server_drops_is_interrupted,
+    a_call_that_its_server_passes_on_runs_at_another_once_that_one_has_ended,
     an_answer_after_the_end_of_its_caller_is_harmless,
 ];
 
@@ -159,6 +160,34 @@ fn a_call_that_its_server_drops_is_interrupted(bench: &Bench) {
     assert_eq!(next.message.body, text("another").body);
     next.reply(text("welcome"));
     answer(again).expect("it is answered");
+}
+
+fn a_call_that_its_server_passes_on_runs_at_another_once_that_one_has_ended(bench: &Bench) {
+    let (link, other, caller) = (bench.connect(), bench.connect(), bench.connect());
+    let mut first = link.serve("greet", 9);
+    let calls = ["one", "two"].map(|call| caller.call("greet", text(call), LONG));
+    let (one, two) = (first.next(), first.next());
+    let mut second = other.serve("greet", 9);
+    one.settle(Settlement::PassOn);
+    // Before its end or after it.
+    first.end();
+    two.settle(Settlement::PassOn);
+    let mut bodies = Vec::new();
+    for held in second.take(2) {
+        bodies.push(held.message.body.clone());
+        held.reply(text("welcome"));
+    }
+    bodies.sort();
+    assert_eq!(bodies, [text("one").body, text("two").body]);
+    for call in calls {
+        answer(call).expect("it is answered");
+    }
+    assert!(first.try_next().is_none(), "it came to the same one again");
+    let last = caller.call("greet", text("last"), LONG);
+    let held = second.next();
+    held.settle(Settlement::PassOn);
+    second.end();
+    assert_eq!(answer(last), Err(CallError::Unserved));
 }
 
 fn an_answer_after_the_end_of_its_caller_is_harmless(bench: &Bench) {

@@ -142,6 +142,20 @@ impl Vhost {
         self.must(Put, &["exchanges", &self.name, exchange], Some(&body));
     }
 
+    /// The names of its exchanges, but for those of every virtual host.
+    #[track_caller]
+    pub fn exchanges(&self) -> Vec<String> {
+        let exchanges = self.must(Get, &["exchanges", &self.name], None);
+        let names = items(&exchanges).map(|exchange| text(&exchange["name"]));
+        names.filter(|name| !name.is_empty() && !name.starts_with("amq.")).collect()
+    }
+
+    /// Deletes an exchange, with its bindings.
+    #[track_caller]
+    pub fn delete_exchange(&self, exchange: &str) {
+        self.must(Delete, &["exchanges", &self.name, exchange], None);
+    }
+
     /// Binds a queue to an exchange.
     #[track_caller]
     pub fn bind(&self, exchange: &str, queue: &str, pattern: &str) {
