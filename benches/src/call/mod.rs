@@ -3,6 +3,7 @@
 #[cfg(feature = "peers")]
 mod actix;
 mod channels;
+mod floor;
 #[cfg(feature = "peers")]
 mod kameo;
 #[cfg(feature = "peers")]
@@ -64,6 +65,7 @@ fn in_flight() -> Vec<Candidate> {
     vec![
         Candidate::new("crossbeam + oneshot", channels::in_flight),
         Candidate::new("autobus", ours::in_flight),
+        Candidate::new("floor of the promises", floor::in_flight),
         #[cfg(feature = "peers")]
         Candidate::new("tokio mpsc + oneshot", tokio::in_flight),
         #[cfg(feature = "peers")]

@@ -4,6 +4,7 @@
 mod bevy;
 #[cfg(feature = "peers")]
 mod event_bus;
+mod floor;
 #[cfg(feature = "peers")]
 mod jaeb;
 #[cfg(feature = "peers")]
@@ -31,6 +32,7 @@ fn workload<const N: usize>(name: &'static str, about: &'static str, target: f64
     let peers = vec![
         Candidate::new("direct call", direct::<N>),
         Candidate::new("autobus", ours::fire::<N>),
+        Candidate::new("floor of the promises", floor::promises::<N>),
         Candidate::new("Vec<Box<dyn Fn>>", boxed::<N>),
         #[cfg(feature = "peers")]
         Candidate::new("bevy_ecs", bevy::trigger::<N>),

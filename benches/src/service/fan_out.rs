@@ -6,6 +6,7 @@ use std::thread;
 use bus::prelude::*;
 
 use super::BOUND;
+use super::floor::Bus;
 use crate::measure::{Candidate, Workload};
 use crate::names::names_8;
 use crate::order::{Order, Sink, Tally};
@@ -20,6 +21,7 @@ pub(super) fn workload() -> Workload {
         peers: vec![
             Candidate::new("8 crossbeam-channels", channels),
             Candidate::new("autobus", ours),
+            Candidate::new("floor of the promises", floor),
         ],
     }
 }
@@ -84,6 +86,16 @@ names_8!(listeners four "fan_4" 4);
 names_8!(listeners five "fan_5" 5);
 names_8!(listeners six "fan_6" 6);
 names_8!(listeners seven "fan_7" 7);
+
+fn floor() -> impl FnMut(u64, u64) -> Tally {
+    let hear = |sink: &'static Sink| move |order: &Order| (0..8).for_each(|_| sink.add(order));
+    let bus = Bus::new(SINKS.iter().map(hear));
+    move |first, n| {
+        expect(n);
+        (first..first + n).for_each(|id| bus.fire(Order::new(id)));
+        wait()
+    }
+}
 
 fn ours() -> impl FnMut(u64, u64) -> Tally {
     let names: Vec<String> = (0..8).map(|service| format!("fan_{service}")).collect();

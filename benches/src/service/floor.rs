@@ -76,13 +76,13 @@ impl Service {
         }
     }
 
-    fn serve(&self) {
+    fn serve(&self, hear: impl Fn(&Order)) {
         let mut streak = 0;
         loop {
             while let Some(event) = self.next() {
                 streak += 1;
                 self.start();
-                let handled = catch_unwind(AssertUnwindSafe(|| SINK.add(&event.order)));
+                let handled = catch_unwind(AssertUnwindSafe(|| hear(&event.order)));
                 assert!(handled.is_ok(), "no panic");
                 // Nobody is left who could ask.
                 if Arc::strong_count(&event) > 1 {
@@ -117,24 +117,48 @@ impl Service {
     }
 }
 
+/// Fires to services, each of which has a thread that consumes.
+pub(super) struct Bus {
+    services: Vec<Arc<Service>>,
+    route: Arc<u64>,
+    /// A shutdown waits until nobody is between looking whether the bus is open and firing.
+    firing: AtomicBool,
+}
+
+impl Bus {
+    /// With a service for each of those who hear.
+    pub(super) fn new<H: Fn(&Order) + Send + 'static>(hear: impl IntoIterator<Item = H>) -> Self {
+        let service = |hear| {
+            let service = Arc::new(Service::default());
+            let consumer = service.clone();
+            thread::spawn(move || consumer.serve(hear));
+            service
+        };
+        let services: Vec<_> = hear.into_iter().map(service).collect();
+        Self { services, route: Arc::new(1), firing: AtomicBool::new(false) }
+    }
+
+    /// Fires, and is held back.
+    pub(super) fn fire(&self, order: Order) {
+        self.firing.swap(true, Ordering::SeqCst);
+        let open = AtomicU64::new(self.services.len() as u64);
+        let receipt = Arc::new(Event { open, _route: self.route.clone(), order });
+        let mut over = None;
+        for service in &self.services {
+            let number = service.push(receipt.clone());
+            if service.is_over(number, BOUND) {
+                over.get_or_insert_with(Vec::new).push((service, number));
+            }
+        }
+        self.firing.store(false, Ordering::Release);
+        for (service, number) in over.into_iter().flatten() {
+            service.hold_back(number);
+        }
+    }
+}
+
 /// `P` threads fire, one consumes.
 pub(super) fn promises<const P: u64>() -> impl FnMut(u64, u64) -> Tally {
-    let service = Arc::new(Service::default());
-    let consumer = service.clone();
-    thread::spawn(move || consumer.serve());
-    let route = Arc::new(P);
-    // A shutdown waits until nobody is between looking whether the bus is open and firing.
-    let firing = AtomicBool::new(false);
-    move |first, n| {
-        produce::<P>(first, n, |order| {
-            let lane = &firing;
-            lane.swap(true, Ordering::SeqCst);
-            let event = Arc::new(Event { open: AtomicU64::new(1), _route: route.clone(), order });
-            let receipt = event.clone();
-            let number = service.push(event);
-            lane.store(false, Ordering::Release);
-            service.hold_back(number);
-            drop(receipt);
-        })
-    }
+    let bus = Bus::new([|order: &Order| SINK.add(order)]);
+    move |first, n| produce::<P>(first, n, |order| bus.fire(order))
 }

@@ -1,0 +1,132 @@
+//! What the promises cost at the least: a queue of calls by hand that has a limit in time, may be cancelled,
+//! tells who waits by a waker, and lets a shutdown answer what has not started.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use super::{flights, price};
+use crate::order::{Order, Tally};
+
+/// A call and its answer.
+struct Call {
+    order: Mutex<Option<Order>>,
+    answer: Mutex<(Option<u64>, Option<Waker>)>,
+    is_cancelled: AtomicBool,
+    is_settled: AtomicBool,
+    /// Who serves it, whatever is registered meanwhile.
+    _binding: Arc<()>,
+}
+
+#[derive(Default)]
+struct Service {
+    mailbox: Mutex<(VecDeque<Arc<Call>>, Option<Thread>)>,
+    /// What was taken and has not started.
+    backlog: Mutex<VecDeque<Arc<Call>>>,
+    started: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Service {
+    fn push(&self, call: Arc<Call>) {
+        let mut mailbox = self.mailbox.lock().expect("no panic");
+        mailbox.0.push_back(call);
+        let server = mailbox.1.take();
+        drop(mailbox);
+        if let Some(server) = server {
+            server.unpark();
+        }
+    }
+
+    fn serve(&self) {
+        loop {
+            while let Some(call) = self.next() {
+                self.started.fetch_add(1, Ordering::SeqCst);
+                if !call.is_cancelled.load(Ordering::Acquire) {
+                    let order = call.order.lock().expect("no panic").take().expect("once");
+                    let price = catch_unwind(AssertUnwindSafe(|| price(order))).expect("no panic");
+                    let mut answer = call.answer.lock().expect("no panic");
+                    answer.0 = Some(price);
+                    let waker = answer.1.take();
+                    drop(answer);
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                }
+                call.is_settled.swap(true, Ordering::AcqRel);
+                self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
+            }
+            if !self.take() {
+                thread::park();
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Arc<Call>> {
+        self.backlog.lock().expect("no panic").pop_front()
+    }
+
+    fn take(&self) -> bool {
+        let mut mailbox = self.mailbox.lock().expect("no panic");
+        if mailbox.0.is_empty() {
+            mailbox.1 = Some(thread::current());
+            return false;
+        }
+        std::mem::swap(&mut mailbox.0, &mut *self.backlog.lock().expect("no panic"));
+        true
+    }
+}
+
+/// What a thread that waits is woken by.
+struct Unpark(Thread);
+
+impl std::task::Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// An answer that is waited for, until a deadline.
+fn wait(call: &Call, deadline: Instant, waker: &Waker) -> u64 {
+    loop {
+        let mut answer = call.answer.lock().expect("no panic");
+        if let Some(price) = answer.0.take() {
+            return price;
+        }
+        answer.1 = Some(waker.clone());
+        drop(answer);
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(!left.is_zero(), "an answer");
+        thread::park_timeout(left);
+    }
+}
+
+/// Many, then each answer.
+pub(super) fn in_flight() -> impl FnMut(u64, u64) -> Tally {
+    let service = Arc::new(Service::default());
+    let server = service.clone();
+    thread::spawn(move || server.serve());
+    let binding = Arc::new(());
+    let calling = AtomicBool::new(false);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let call = move |order| {
+        // A shutdown waits until nobody is between looking whether the bus is open and calling.
+        calling.swap(true, Ordering::SeqCst);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let call = Arc::new(Call {
+            order: Mutex::new(Some(order)),
+            answer: Mutex::default(),
+            is_cancelled: AtomicBool::new(false),
+            is_settled: AtomicBool::new(false),
+            _binding: binding.clone(),
+        });
+        service.push(call.clone());
+        calling.store(false, Ordering::Release);
+        (call, deadline)
+    };
+    move |first, n| flights(first, n, &call, |(call, deadline)| wait(&call, deadline, &waker))
+}
