@@ -45,7 +45,11 @@ impl Site {
     /// Declares exchange and queue, as a bus does by itself.
     pub fn declare(&self) {
         self.vhost.declare_exchange(Self::EXCHANGE, "topic");
-        self.vhost.declare_queue(Self::QUEUE, &json!({ "x-queue-type": self.kind.name() }));
+        let arguments = match self.kind {
+            QueueType::Quorum => json!({ "x-queue-type": "quorum" }),
+            QueueType::Classic => json!({ "x-queue-type": "classic", "x-queue-version": 2 }),
+        };
+        self.vhost.declare_queue(Self::QUEUE, &arguments);
         self.vhost.bind(Self::EXCHANGE, Self::QUEUE, Self::KEY);
     }
 

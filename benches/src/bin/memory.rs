@@ -91,6 +91,9 @@ fn queued() {
     let bus = bus_of(&["held"]);
     *HELD.lock().expect("no panic") = true;
     drop(bus.fire(Order::new(0)));
+    while bus.stats().services.iter().any(|service| service.waiting > 0) {
+        std::thread::yield_now();
+    }
     let fire = || (0..EVENTS).for_each(|id| drop(bus.fire(Order::new(id))));
     let (bytes, ()) = bytes_of(fire);
     *HELD.lock().expect("no panic") = false;

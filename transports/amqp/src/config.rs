@@ -24,7 +24,7 @@ use url::Url;
 ///
 /// | Parameter | Meaning |
 /// |---|---|
-/// | `queue_type` | `quorum`, which is the default, or `classic`: the type of the queues of listeners and tasks |
+/// | `queue_type` | `quorum`, which is the default, or `classic`, in their second version: the type of the queues of listeners and tasks |
 /// | `heartbeat` | seconds, 10 by default: a connection that is silent for twice as long is lost; 0 for none |
 /// | `hosts` | further nodes of the cluster, `host:port` with commas between: they are tried in turn |
 ///
@@ -56,7 +56,8 @@ pub enum QueueType {
     /// [Quorum queues](https://www.rabbitmq.com/docs/quorum-queues), replicated in a cluster.
     #[default]
     Quorum,
-    /// [Classic queues](https://www.rabbitmq.com/docs/classic-queues), on one node each.
+    /// [Classic queues](https://www.rabbitmq.com/docs/classic-queues), on one node each; in their second
+    /// version, which is the only one of RabbitMQ 4.
     Classic,
 }
 
