@@ -101,9 +101,10 @@ impl Fleet {
 
     /// Kills one that has handled something since it started.
     pub(crate) fn kill_one(&mut self, random: &mut fastrand::Rng) {
-        self.revive();
         let chosen = random.usize(..self.consumers.len());
         let number = try_poll_until("a consumer that handles something", PATIENCE, || {
+            // The message that kills its process may take all of them meanwhile.
+            self.revive();
             let is_busy = |number: &usize| {
                 let consumer = &self.consumers[*number];
                 consumer.process.status().is_none() && length(&consumer.journal) > consumer.before
