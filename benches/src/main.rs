@@ -5,6 +5,7 @@ mod args;
 mod call;
 mod columns;
 mod inline;
+mod line;
 mod measure;
 mod names;
 mod order;

@@ -24,7 +24,7 @@ use crate::message::CallFault;
 use crate::remote::Remote;
 use crate::runtime::Runtime;
 use crate::state::States;
-use crate::table::Table;
+use crate::table::{Phase, Table};
 use crate::testing::{Awake, Drive, Testing, Underway};
 use crate::upcast::Upcasts;
 use crate::waits::Waits;
@@ -242,6 +242,13 @@ impl Bus {
         &self.0.layers
     }
 
+    /// Whether a way that was found in this epoch may pass by the table: the bus is open, as what was
+    /// found is of this epoch if it is still that, and nothing surrounds the attempts of handlers.
+    pub(crate) fn is_open_and_bare(&self, epoch: u64) -> bool {
+        let is_open = self.table().phase == Phase::Open && self.epoch() == epoch;
+        is_open && self.is_bare()
+    }
+
     /// Whether nothing surrounds the attempts of handlers: neither layers nor a test.
     #[inline]
     pub(crate) fn is_bare(&self) -> bool {
@@ -308,7 +315,7 @@ impl Bus {
             retries.waiting.insert(number, delivery);
             number
         };
-        if self.table().phase != crate::table::Phase::Open {
+        if self.table().phase != Phase::Open {
             self.retry_now(number);
             return;
         }

@@ -22,7 +22,7 @@ use crate::heard::{self, Heard};
 use crate::lane::{Counted, Lane};
 use crate::receipt::Receipt;
 use crate::router::{Route, Target};
-use crate::table::{Command, Phase};
+use crate::table::Command;
 
 /// The listeners of one event, as this thread calls them.
 pub(crate) struct Direct<E> {
@@ -46,26 +46,24 @@ impl<E: Event> Direct<E> {
         bus: &Bus,
         epoch: u64,
         descriptor: &'static EventDescriptor,
+        route: &Arc<Route>,
         lane: &Arc<Lane>,
     ) -> Option<Self> {
-        let route = bus.route(descriptor.exchange, descriptor.key);
-        // What was found is of this epoch, and so is the phase.
-        let is_open = bus.table().phase == Phase::Open && bus.epoch() == epoch;
         let is_inline = route.groups.is_empty() && !route.inline.is_empty();
         let is_here = bus.0.remote.is_none() || descriptor.local;
-        if !(is_open && is_inline && is_here && bus.is_bare()) {
+        if !(is_inline && is_here && bus.is_open_and_bare(epoch)) {
             return None;
         }
         let listener = |target: &Target| Function::of(target.binding.plain?);
         let listeners = route.inline.iter().map(listener).collect::<Option<_>>()?;
         Some(Self {
             listeners,
-            heard: heard::names(&route),
+            heard: heard::names(route),
             bus: Arc::downgrade(&bus.0),
             epoch,
             lane: lane.clone(),
             fired: lane.tally(Counted::Route(route.clone())),
-            route,
+            route: route.clone(),
             at: Cell::new(0),
             seq: Cell::new(0),
         })
@@ -144,8 +142,7 @@ impl<A: 'static, T: 'static, E: 'static> DirectCommand<A, T, E> {
     /// A command of this epoch; nothing if it cannot be called directly.
     pub(crate) fn new(bus: &Bus, epoch: u64, command: &Command, lane: &Arc<Lane>) -> Option<Self> {
         let binding = &command.binding;
-        let is_open = bus.table().phase == Phase::Open && bus.epoch() == epoch;
-        if !(is_open && binding.inline && bus.is_bare()) {
+        if !(binding.inline && bus.is_open_and_bare(epoch)) {
             return None;
         }
         Some(Self {

@@ -51,8 +51,8 @@ impl Counted {
 }
 
 impl Lane {
-    /// Inline listeners are about to run on this thread, or something goes to mailboxes. What the thread looks at next, it looks at
-    /// after everybody can see this.
+    /// Inline listeners are about to run on this thread, or something goes to mailboxes. What the thread
+    /// looks at next, it looks at after everybody can see this.
     #[inline]
     pub(crate) fn enter(&self) {
         tell(&self.running);

@@ -14,7 +14,7 @@ use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket};
 use crate::router::{Group, Route};
 use crate::service::{Entry, Limit};
-use crate::table::{Command, Phase};
+use crate::table::Command;
 
 /// How many numbers of messages a passage takes at once.
 const NUMBERS: u64 = 64;
@@ -55,9 +55,7 @@ impl Passage {
     }
 
     fn new(bus: &Bus, epoch: u64, lane: &Arc<Lane>) -> Option<Self> {
-        // What was found is of this epoch, and so is the phase.
-        let is_open = bus.table().phase == Phase::Open && bus.epoch() == epoch;
-        (is_open && bus.is_bare()).then(|| Self {
+        bus.is_open_and_bare(epoch).then(|| Self {
             epoch,
             lane: lane.clone(),
             numbers: Cell::new((0, 0)),
@@ -104,10 +102,9 @@ impl Passage {
         bus: &Bus,
         route: Arc<Route>,
         event: E,
-        limit: Limit,
     ) -> Result<Receipt, E> {
         self.lane.enter();
-        let has_room = |to: &Group| to.service.has_room(limit, to.targets.len());
+        let has_room = |to: &Group| to.service.has_room(Limit::Hard, to.targets.len());
         if bus.epoch() != self.epoch || !route.groups.iter().all(has_room) {
             self.lane.leave(bus);
             return Err(event);

@@ -115,7 +115,7 @@ impl Bus {
         let fired = match routes::way::<E>(self, descriptor) {
             Way::Around => Err(event),
             Way::Direct(direct) => direct.fire(self, event),
-            Way::Passage(passage, route) => passage.fire(self, route, event, Limit::Hard),
+            Way::Passage(passage, route) => passage.fire(self, route, event),
         };
         let event = match fired {
             Ok(receipt) => return receipt,

@@ -193,7 +193,7 @@ fn resolve<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor, address: u
     let lane = ROUTES.with_borrow(|kept| kept.lane.clone());
     let lane = lane.unwrap_or_else(|| bus.0.lanes.open(&bus.0.fired));
     let route = bus.route(descriptor.exchange, descriptor.key);
-    let known = if let Some(direct) = Direct::<E>::new(bus, epoch, descriptor, &lane) {
+    let known = if let Some(direct) = Direct::<E>::new(bus, epoch, descriptor, &route, &lane) {
         Known::Direct(Rc::new(direct))
     } else if let Some(passage) = Passage::of_event(bus, epoch, descriptor, &route, &lane) {
         Known::Passage(Rc::new(passage))

@@ -1,7 +1,6 @@
 //! What the promises cost at the least: a queue of calls by hand that has a limit in time, may be cancelled,
 //! tells who waits by a waker, and lets a shutdown answer what has not started.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,6 +9,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::{flights, price};
+use crate::line::Line;
 use crate::order::{Order, Tally};
 
 /// A call and its answer.
@@ -24,27 +24,15 @@ struct Call {
 
 #[derive(Default)]
 struct Service {
-    mailbox: Mutex<(VecDeque<Arc<Call>>, Option<Thread>)>,
-    /// What was taken and has not started.
-    backlog: Mutex<VecDeque<Arc<Call>>>,
+    line: Line<Call>,
     started: AtomicU64,
     done: AtomicU64,
 }
 
 impl Service {
-    fn push(&self, call: Arc<Call>) {
-        let mut mailbox = self.mailbox.lock().expect("no panic");
-        mailbox.0.push_back(call);
-        let server = mailbox.1.take();
-        drop(mailbox);
-        if let Some(server) = server {
-            server.unpark();
-        }
-    }
-
     fn serve(&self) {
         loop {
-            while let Some(call) = self.next() {
+            while let Some(call) = self.line.next() {
                 self.started.fetch_add(1, Ordering::SeqCst);
                 if !call.is_cancelled.load(Ordering::Acquire) {
                     let order = call.order.lock().expect("no panic").take().expect("once");
@@ -60,24 +48,10 @@ impl Service {
                 call.is_settled.swap(true, Ordering::AcqRel);
                 self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
             }
-            if !self.take() {
+            if !self.line.take() {
                 thread::park();
             }
         }
-    }
-
-    fn next(&self) -> Option<Arc<Call>> {
-        self.backlog.lock().expect("no panic").pop_front()
-    }
-
-    fn take(&self) -> bool {
-        let mut mailbox = self.mailbox.lock().expect("no panic");
-        if mailbox.0.is_empty() {
-            mailbox.1 = Some(thread::current());
-            return false;
-        }
-        std::mem::swap(&mut mailbox.0, &mut *self.backlog.lock().expect("no panic"));
-        true
     }
 }
 
@@ -124,7 +98,7 @@ pub(super) fn in_flight() -> impl FnMut(u64, u64) -> Tally {
             is_settled: AtomicBool::new(false),
             _binding: binding.clone(),
         });
-        service.push(call.clone());
+        service.line.push(call.clone(), || ());
         calling.store(false, Ordering::Release);
         (call, deadline)
     };

@@ -1,13 +1,13 @@
 //! What the promises cost at the least: a queue of events by hand that keeps those of a mailbox, and has
 //! neither types nor names nor anything that is not needed for them.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 
 use super::{BOUND, SINK, produce};
+use crate::line::Line;
 use crate::order::{Order, Tally};
 
 /// After so many events in a row the consumer lets others go first before it sleeps, as ours does.
@@ -24,10 +24,7 @@ struct Event {
 
 #[derive(Default)]
 struct Service {
-    /// Takes what is fired, and is taken whole.
-    mailbox: Mutex<(VecDeque<Arc<Event>>, Option<Thread>)>,
-    /// What was taken and has not started, which a shutdown refuses if a handler never ends.
-    backlog: Mutex<VecDeque<Arc<Event>>>,
+    line: Line<Event>,
     accepted: AtomicU64,
     started: AtomicU64,
     done: AtomicU64,
@@ -43,16 +40,11 @@ impl Service {
 
     /// Puts an event in; gives its number.
     fn push(&self, event: Arc<Event>) -> u64 {
-        let mut mailbox = self.mailbox.lock().expect("no panic");
-        mailbox.0.push_back(event);
-        let number = self.accepted.load(Ordering::Relaxed) + 1;
-        self.accepted.store(number, Ordering::Release);
-        let consumer = mailbox.1.take();
-        drop(mailbox);
-        if let Some(consumer) = consumer {
-            consumer.unpark();
-        }
-        number
+        self.line.push(event, || {
+            let number = self.accepted.load(Ordering::Relaxed) + 1;
+            self.accepted.store(number, Ordering::Release);
+            number
+        })
     }
 
     /// Holds who fires back until its event is within the bound.
@@ -79,7 +71,7 @@ impl Service {
     fn serve(&self, hear: impl Fn(&Order)) {
         let mut streak = 0;
         loop {
-            while let Some(event) = self.next() {
+            while let Some(event) = self.line.next() {
                 streak += 1;
                 self.start();
                 let handled = catch_unwind(AssertUnwindSafe(|| hear(&event.order)));
@@ -90,7 +82,7 @@ impl Service {
                 }
                 self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
             }
-            if self.take() {
+            if self.line.take() {
                 continue;
             }
             if std::mem::take(&mut streak) >= STREAK {
@@ -99,21 +91,6 @@ impl Service {
                 thread::park();
             }
         }
-    }
-
-    fn next(&self) -> Option<Arc<Event>> {
-        self.backlog.lock().expect("no panic").pop_front()
-    }
-
-    /// Takes the mailbox whole; `false` if it is empty, and then the consumer is told of more.
-    fn take(&self) -> bool {
-        let mut mailbox = self.mailbox.lock().expect("no panic");
-        if mailbox.0.is_empty() {
-            mailbox.1 = Some(thread::current());
-            return false;
-        }
-        std::mem::swap(&mut mailbox.0, &mut *self.backlog.lock().expect("no panic"));
-        true
     }
 }
 
