@@ -47,7 +47,9 @@ impl Site {
         self.vhost.declare_exchange(Self::EXCHANGE, "topic");
         let arguments = match self.kind {
             QueueType::Quorum => json!({ "x-queue-type": "quorum" }),
-            QueueType::Classic => json!({ "x-queue-type": "classic", "x-queue-version": 2 }),
+            QueueType::Classic => {
+                json!({ "x-queue-type": "classic", "x-queue-version": 2, "x-queue-mode": "lazy" })
+            }
         };
         self.vhost.declare_queue(Self::QUEUE, &arguments);
         self.vhost.bind(Self::EXCHANGE, Self::QUEUE, Self::KEY);

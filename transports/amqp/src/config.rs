@@ -24,7 +24,7 @@ use url::Url;
 ///
 /// | Parameter | Meaning |
 /// |---|---|
-/// | `queue_type` | `quorum`, which is the default, or `classic`, in their second version: the type of the queues of listeners and tasks |
+/// | `queue_type` | `quorum`, which is the default, or `classic`, [which keeps what waits on the disk](QueueType::Classic): the type of the queues of listeners and tasks |
 /// | `heartbeat` | seconds, 10 by default: a connection that is silent for twice as long is lost; 0 for none |
 /// | `hosts` | further nodes of the cluster, `host:port` with commas between: they are tried in turn |
 ///
@@ -56,8 +56,9 @@ pub enum QueueType {
     /// [Quorum queues](https://www.rabbitmq.com/docs/quorum-queues), replicated in a cluster.
     #[default]
     Quorum,
-    /// [Classic queues](https://www.rabbitmq.com/docs/classic-queues), on one node each; in their second
-    /// version, which is the only one of RabbitMQ 4.
+    /// [Classic queues](https://www.rabbitmq.com/docs/classic-queues), on one node each. They are of the
+    /// second version, which is the only one of RabbitMQ 4, and keep what waits on the disk and not in the
+    /// memory of the broker, as all of them do [since 3.12](https://www.rabbitmq.com/docs/lazy-queues).
     Classic,
 }
 

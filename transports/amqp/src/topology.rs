@@ -171,13 +171,20 @@ async fn declare(
 /// The arguments of every durable queue.
 fn durable(kind: QueueType) -> FieldTable {
     let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), text(kind.name()));
-    let (name, number) = match kind {
-        QueueType::Quorum => ("x-delivery-limit", DELIVERY_LIMIT),
-        // The first version is slower, and gone from RabbitMQ 4.
-        QueueType::Classic => ("x-queue-version", 2),
+    let mut set = |name: &str, value| {
+        arguments.insert(name.into(), value);
     };
-    arguments.insert(name.into(), AMQPValue::LongLongInt(number));
+    set("x-queue-type", text(kind.name()));
+    match kind {
+        QueueType::Quorum => set("x-delivery-limit", AMQPValue::LongLongInt(DELIVERY_LIMIT)),
+        QueueType::Classic => {
+            // The first version is slower, and gone from RabbitMQ 4.
+            set("x-queue-version", AMQPValue::LongLongInt(2));
+            // What waits is on the disk and not in the broker's memory. Since 3.12 it is so in any
+            // case, and this is ignored: <https://www.rabbitmq.com/docs/lazy-queues>.
+            set("x-queue-mode", text("lazy"));
+        }
+    }
     arguments
 }
 

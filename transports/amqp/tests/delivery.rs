@@ -193,9 +193,12 @@ fn the_arguments_of_queues_follow_from_the_url_and_from_nothing_else() {
         "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "billing.order",
         "x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish",
     });
-    let classic = json!({"x-queue-type": "classic", "x-queue-version": 2});
+    let classic = json!({
+        "x-queue-type": "classic", "x-queue-version": 2, "x-queue-mode": "lazy",
+    });
     let classic_rung = json!({
-        "x-queue-type": "classic", "x-queue-version": 2, "x-message-ttl": 1_000,
+        "x-queue-type": "classic", "x-queue-version": 2, "x-queue-mode": "lazy",
+        "x-message-ttl": 1_000,
         "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "billing.order",
     });
     for (parameter, kind, arguments, rung) in [
