@@ -76,7 +76,8 @@ fn nothing_is_lost_while_processes_the_broker_and_connections_die() {
     let share = orders.lines().len() / (faults.len() + 1);
     let (mut kills, mut cuts) = (0, 0);
     for (index, lines) in orders.lines().chunks(share.max(1)).enumerate() {
-        match faults.get(index) {
+        // Before the first nobody has anything to handle.
+        match index.checked_sub(1).and_then(|index| faults.get(index)) {
             Some(Fault::KillConsumer) => {
                 fleet.kill_one(&mut random);
                 kills += 1;
