@@ -70,13 +70,11 @@ fn nothing_is_lost_while_processes_the_broker_and_connections_die() {
     let mut fleet = Fleet::start(&vhost.url_via(proxy.port()), "drill");
     let poison = Poison::publish(&vhost, &mut fleet);
 
-    // A young queue would not survive the broker's death.
-    rabbit.flush();
     let order = fleet.spawn(Role::Order);
     let share = orders.lines().len() / (faults.len() + 1);
     let (mut kills, mut cuts) = (0, 0);
     for (index, lines) in orders.lines().chunks(share.max(1)).enumerate() {
-        // Before the first nobody has anything to handle.
+        // At first nobody has anything to handle.
         match index.checked_sub(1).and_then(|index| faults.get(index)) {
             Some(Fault::KillConsumer) => {
                 fleet.kill_one(&mut random);
@@ -100,6 +98,10 @@ fn nothing_is_lost_while_processes_the_broker_and_connections_die() {
         }
         // Else the next fault would hit who is still down, and show nothing.
         fleet.wait_for_work();
+        if index == 0 {
+            // A young queue would not survive the broker's death; by now all are declared.
+            rabbit.flush();
+        }
     }
     order.close_stdin();
     let ended = order.wait_within(Duration::from_secs(120)).expect("the order service ends");
@@ -133,6 +135,7 @@ fn nothing_is_lost_when_the_leader_of_a_cluster_dies() {
     for line in before {
         order.write_line(line).expect("the order service reads on");
     }
+    fleet.wait_for_work();
     cluster.nodes().iter().for_each(Rabbit::flush);
     let leader = cluster.leader_of(vhost.name(), "billing_order");
     let own = cluster.nodes().iter().position(|node| node.port() == vhost.broker().port());
