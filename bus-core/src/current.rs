@@ -11,18 +11,16 @@ use std::task::{Context as TaskContext, Poll};
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::delivery::Delivery;
+use crate::here;
 use crate::lineage::{Chain, Lineage};
 use crate::message::{Head, Message};
 use crate::service::Service;
 use crate::trace::Origin;
 use crate::waits::Invocation;
 
-thread_local! {
-    static CURRENT: RefCell<Here> = const { RefCell::new(Here { current: None, group: None, direct: None }) };
-}
-
 /// What a thread runs.
-struct Here {
+#[derive(Default)]
+pub(crate) struct Running {
     /// Whatever runs with a place of its own.
     current: Option<Current>,
     /// On the own thread of a service: what runs below that.
@@ -31,11 +29,32 @@ struct Here {
     direct: Option<Rc<dyn Frame>>,
 }
 
-impl Here {
-    /// Whether a handler runs, but for one that is called directly.
+impl Running {
+    pub(crate) const NOTHING: Self = Self { current: None, group: None, direct: None };
+
+    /// Whether it is plain to see that no handler runs.
     #[inline]
-    fn has_handler(&self) -> bool {
-        self.current.is_some() || self.group.as_ref().is_some_and(|group| group.seq.get() != 0)
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.direct.is_none() && self.is_free()
+    }
+
+    /// Whether no handler runs but perhaps one that is called directly.
+    #[inline]
+    fn is_free(&self) -> bool {
+        self.current.is_none() && self.group.as_ref().is_none_or(|group| group.seq.get() == 0)
+    }
+
+    /// Whether handlers are called directly.
+    #[inline]
+    pub(crate) fn is_direct(&self) -> bool {
+        self.direct.is_some()
+    }
+
+    /// What is sent on this thread is that of `frame`, from here on until [`leave_direct`]. Only where
+    /// nothing runs.
+    #[inline]
+    pub(crate) fn enter_direct(&mut self, frame: Rc<dyn Frame>) {
+        self.direct = Some(frame);
     }
 }
 
@@ -45,30 +64,11 @@ pub(crate) trait Frame {
     fn current(&self) -> Option<Current>;
 }
 
-/// What is sent on this thread is that of `frame`, from here on until [`leave_direct`]; not if it runs
-/// a handler already.
-#[inline]
-pub(crate) fn enter_direct(frame: Rc<dyn Frame>) -> bool {
-    CURRENT.with_borrow_mut(|here| {
-        let can = here.direct.is_none() && !here.has_handler();
-        if can {
-            here.direct = Some(frame);
-        }
-        can
-    })
-}
-
 /// Nothing is called directly on this thread any more.
 #[inline]
 pub(crate) fn leave_direct() {
-    let direct = CURRENT.with_borrow_mut(|here| here.direct.take());
+    let direct = here::with(|here| here.running.direct.take());
     drop(direct);
-}
-
-/// Whether handlers are called directly on this thread.
-#[inline]
-pub(crate) fn is_direct() -> bool {
-    CURRENT.with_borrow(|here| here.direct.is_some())
 }
 
 /// The group of plain listeners that the own thread of a service runs, if it runs one: made once for
@@ -85,13 +85,13 @@ impl GroupFrame {
     pub(crate) fn new(home: &Rc<Home>) -> Rc<Self> {
         let frame =
             Rc::new(Self { home: home.clone(), seq: Cell::new(0), correlation: Cell::new(0) });
-        CURRENT.with_borrow_mut(|here| here.group = Some(frame.clone()));
+        here::with(|here| here.running.group = Some(frame.clone()));
         frame
     }
 
     /// The thread has no service any more.
     pub(crate) fn forget() {
-        let group = CURRENT.with_borrow_mut(|here| here.group.take());
+        let group = here::with(|here| here.running.group.take());
         drop(group);
     }
 
@@ -336,12 +336,13 @@ impl Current {
 
 /// Looks at the handler that this thread is running.
 pub(crate) fn with<R>(look: impl FnOnce(&Current) -> R) -> Option<R> {
-    CURRENT.with_borrow(|here| {
-        if let Some(current) = &here.current {
+    here::look(|here| {
+        let Running { current, group, direct } = &here.running;
+        if let Some(current) = current {
             return Some(look(current));
         }
-        let group = here.group.as_ref().and_then(|group| group.current());
-        let below = group.or_else(|| here.direct.as_ref().and_then(|direct| direct.current()));
+        let group = group.as_ref().and_then(|group| group.current());
+        let below = group.or_else(|| direct.as_ref().and_then(|direct| direct.current()));
         below.map(|current| look(&current))
     })
 }
@@ -349,7 +350,7 @@ pub(crate) fn with<R>(look: impl FnOnce(&Current) -> R) -> Option<R> {
 /// Whether it is plain to see that this thread runs no handler.
 #[inline]
 pub(crate) fn is_quiet() -> bool {
-    CURRENT.with_borrow(|here| here.direct.is_none() && !here.has_handler())
+    here::look(|here| here.running.is_quiet())
 }
 
 /// Whether this thread is running a handler.
@@ -358,7 +359,7 @@ pub(crate) fn is_any() -> bool {
 }
 
 fn replace(current: Option<Current>) -> Option<Current> {
-    CURRENT.with_borrow_mut(|here| std::mem::replace(&mut here.current, current))
+    here::with(|here| std::mem::replace(&mut here.running.current, current))
 }
 
 /// The bus whose handler this thread is running.

@@ -33,6 +33,7 @@ mod global;
 mod handler;
 mod heard;
 mod held;
+mod here;
 #[cfg(all(test, autobus_loom))]
 mod interleavings;
 #[cfg(feature = "internals")]

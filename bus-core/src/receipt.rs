@@ -57,21 +57,30 @@ pub struct Receipt {
     late: Option<Box<Late>>,
 }
 
-/// What a receipt has that is waited for; most are not.
+/// What a receipt has whose event is not accepted yet, or that is waited for; most have nothing of it.
 #[derive(Debug, Default)]
 struct Late {
+    /// The places in mailboxes that are over their bound.
+    tickets: Vec<Ticket>,
     note: Option<Note>,
     held: Option<Held>,
     /// Moves the time of a test bus.
     drive: Option<Box<Drive>>,
 }
 
+impl Late {
+    /// Whether nobody has waited for it, and nothing is to be moved for it.
+    fn has_tickets_alone(&self) -> bool {
+        self.note.is_none() && self.held.is_none() && self.drive.is_none()
+    }
+}
+
 #[derive(Debug)]
 enum State {
     /// These listeners have handled it.
     Heard(Heard),
-    Enqueued(Arc<dyn Message>, Vec<Ticket>),
-    Sent(Sent),
+    Enqueued(Arc<dyn Message>),
+    Sent(Box<Sent>),
     Refused(Box<Refused>),
 }
 
@@ -123,17 +132,22 @@ pub(crate) struct Ticket {
 }
 
 impl Receipt {
-    #[inline]
     pub(crate) fn enqueued(bus: &Bus, message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
-        let late =
-            bus.drive().map(|drive| Box::new(Late { drive: Some(drive), ..Late::default() }));
-        Self { state: State::Enqueued(message, over), late }
+        let mut receipt = Self::queued(message, over);
+        if let Some(drive) = bus.drive() {
+            receipt.late().drive = Some(drive);
+        }
+        receipt
     }
 
     /// As [`enqueued`](Self::enqueued), on a bus that is no test bus.
     #[inline]
     pub(crate) fn queued(message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
-        Self { state: State::Enqueued(message, over), late: None }
+        let mut receipt = Self { state: State::Enqueued(message), late: None };
+        if !over.is_empty() {
+            receipt.late().tickets = over;
+        }
+        receipt
     }
 
     /// Of an event that all its listeners have handled.
@@ -144,7 +158,7 @@ impl Receipt {
 
     /// Of what a transport carries.
     pub(crate) fn sent(sent: Sent) -> Self {
-        let state = State::Sent(sent);
+        let state = State::Sent(Box::new(sent));
         Self { state, late: None }
     }
 
@@ -169,14 +183,17 @@ impl Receipt {
     /// [`Builder::confirm_within`](crate::Builder::confirm_within)); then it is still published once
     /// the broker takes it.
     pub fn wait(mut self) -> Result<Accepted> {
-        if self.late.is_none() && self.tickets().is_empty() && self.is_here() {
-            return Ok(self.accepted());
-        }
-        if self.late.is_none() && self.is_here() && !current::is_any() {
-            for ticket in self.tickets() {
-                ticket.service.mailbox.wait_space(ticket.number);
+        if self.is_here() {
+            match &self.late {
+                None => return Ok(self.accepted()),
+                Some(late) if late.has_tickets_alone() && !current::is_any() => {
+                    for ticket in &late.tickets {
+                        ticket.service.mailbox.wait_space(ticket.number);
+                    }
+                    return Ok(self.accepted());
+                }
+                Some(_) => {}
             }
-            return Ok(self.accepted());
         }
         if let Poll::Ready(accepted) = park::once(|cx| self.poll_accepted(cx)) {
             return accepted;
@@ -187,20 +204,17 @@ impl Receipt {
     }
 
     fn tickets(&self) -> &[Ticket] {
-        match &self.state {
-            State::Enqueued(_, tickets) => tickets,
-            State::Heard(_) | State::Sent(_) | State::Refused(_) => &[],
-        }
+        self.late.as_ref().map_or(&[], |late| &late.tickets)
     }
 
     /// Whether it was accepted in this process.
     fn is_here(&self) -> bool {
-        matches!(self.state, State::Heard(_) | State::Enqueued(..))
+        matches!(self.state, State::Heard(_) | State::Enqueued(_))
     }
 
     fn message(&self) -> Option<&Arc<dyn Message>> {
         match &self.state {
-            State::Enqueued(message, _) => Some(message),
+            State::Enqueued(message) => Some(message),
             State::Heard(_) | State::Sent(_) | State::Refused(_) => None,
         }
     }
@@ -253,13 +267,15 @@ impl Receipt {
             State::Refused(refused) => Poll::Ready(Err(refused.read())),
             State::Sent(sent) => sent.poll(cx).map_ok(|routed| Accepted { routed }),
             State::Heard(_) => Poll::Ready(Ok(self.accepted())),
-            State::Enqueued(_, tickets) => {
-                while let Some(ticket) = tickets.last_mut() {
-                    let service = ticket.service.clone();
-                    if service.mailbox.poll_space(ticket, cx).is_pending() {
-                        return Poll::Pending;
+            State::Enqueued(_) => {
+                if let Some(late) = &mut self.late {
+                    while let Some(ticket) = late.tickets.last_mut() {
+                        let service = ticket.service.clone();
+                        if service.mailbox.poll_space(ticket, cx).is_pending() {
+                            return Poll::Pending;
+                        }
+                        late.tickets.pop();
                     }
-                    tickets.pop();
                 }
                 Poll::Ready(Ok(self.accepted()))
             }
@@ -409,7 +425,7 @@ impl Handled {
             State::Refused(refused) => return Poll::Ready(Err(refused.read())),
             State::Sent(_) => return Poll::Ready(Err(unsupported())),
             State::Heard(by) => return Poll::Ready(Ok(Outcomes::heard(by))),
-            State::Enqueued(message, _) => &*message,
+            State::Enqueued(message) => &*message,
         };
         let head = message.head();
         while !head.is_settled() {

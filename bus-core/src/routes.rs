@@ -4,7 +4,6 @@
 //! it counts. Handles on routes are weak, but for those of [`Direct`], which hold no value of a user.
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
@@ -12,9 +11,9 @@ use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::call::Spec;
 use crate::command::CommandDescriptor;
-use crate::current;
 use crate::direct::{Direct, DirectCommand};
 use crate::event::{Event, EventDescriptor};
+use crate::here::{self, Here};
 use crate::lane::Lane;
 use crate::passage::Passage;
 use crate::router::Route;
@@ -23,13 +22,8 @@ use crate::table::Command;
 /// How many routes a thread keeps. A power of two.
 const KEPT: usize = 64;
 
-thread_local! {
-    static ROUTES: RefCell<Kept> = const {
-        RefCell::new(Kept { bus: 0, epoch: 0, lane: None, places: Vec::new() })
-    };
-}
-
-struct Kept {
+/// What a thread has found of one bus.
+pub(crate) struct Kept {
     /// The bus, by its prefix.
     bus: u64,
     epoch: u64,
@@ -69,8 +63,18 @@ enum Known {
 }
 
 impl Kept {
+    pub(crate) const NOTHING: Self = Self { bus: 0, epoch: 0, lane: None, places: Vec::new() };
+
     /// The place of an event; nothing if it is another's, or something has changed.
     #[inline]
+    fn find(&self, bus: &Bus, descriptor: usize) -> Option<&Place> {
+        if (self.bus, self.epoch) != (bus.prefix(), bus.epoch()) {
+            return None;
+        }
+        self.places.get(index(descriptor)).filter(|place| place.descriptor == descriptor)
+    }
+
+    /// The same, to change it.
     fn place(&mut self, bus: &Bus, epoch: u64, descriptor: usize) -> Option<&mut Place> {
         if (self.bus, self.epoch) != (bus.prefix(), epoch) {
             return None;
@@ -88,7 +92,8 @@ fn index(descriptor: usize) -> usize {
 /// Makes a place for an event.
 #[cold]
 fn renew(bus: &Bus, epoch: u64, descriptor: usize) {
-    let old = ROUTES.with_borrow_mut(|kept| {
+    let old = here::with(|here| {
+        let kept = &mut here.kept;
         let mut places = Vec::new();
         if (kept.bus, kept.epoch) != (bus.prefix(), epoch) {
             if kept.bus != bus.prefix() {
@@ -129,17 +134,19 @@ fn kept<T, X>(
     find: impl FnOnce() -> Result<Arc<T>, X>,
 ) -> Result<Arc<T>, X> {
     let epoch = bus.epoch();
-    let known = ROUTES.with_borrow_mut(|kept| {
+    let known = here::with(|here| {
+        let kept = &mut here.kept;
         kept.place(bus, epoch, address).and_then(|place| part(place).upgrade())
     });
     if let Some(known) = known {
         return Ok(known);
     }
     let found = find()?;
-    if ROUTES.with_borrow_mut(|kept| kept.place(bus, epoch, address).is_none()) {
+    if here::with(|here| here.kept.place(bus, epoch, address).is_none()) {
         renew(bus, epoch, address);
     }
-    ROUTES.with_borrow_mut(|kept| {
+    here::with(|here| {
+        let kept = &mut here.kept;
         if let Some(place) = kept.place(bus, epoch, address) {
             *part(place) = Arc::downgrade(&found);
         }
@@ -151,46 +158,39 @@ fn kept<T, X>(
 /// from here on until [`current::leave_direct`].
 pub(crate) fn way<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor) -> Way<E> {
     let address = address(descriptor);
-    let way = ROUTES.with_borrow_mut(|kept| {
-        let place = kept.place(bus, bus.epoch(), address)?;
-        if let Known::Direct(direct) = &place.known {
-            return direct.clone().downcast().ok().map(Way::Direct);
-        }
-        if let Known::Passage(passage) = &place.known
-            && let Some(route) = place.route.upgrade()
-        {
-            return Some(Way::Passage(passage.clone(), route));
-        }
-        // Looked for once; a route that was forgotten is found by the table.
-        (!matches!(place.known, Known::Nothing)).then_some(Way::Around)
-    });
-    match way {
-        Some(Way::Direct(direct)) => {
-            if current::enter_direct(direct.clone()) {
-                Way::Direct(direct)
-            } else {
-                Way::Around
+    let way = here::with(|Here { kept, running }| {
+        let place = kept.find(bus, address)?;
+        match &place.known {
+            Known::Nothing => None,
+            Known::Direct(direct) if running.is_quiet() => {
+                let direct: Rc<Direct<E>> = direct.clone().downcast().ok()?;
+                running.enter_direct(direct.clone());
+                Some(Way::Direct(direct))
             }
+            // The thread's lane stands for what is called.
+            Known::Passage(passage) if !running.is_direct() => {
+                let way = |route| Way::Passage(passage.clone(), route);
+                // A route that was forgotten is found by the table.
+                Some(place.route.upgrade().map_or(Way::Around, way))
+            }
+            Known::Direct(_) | Known::Passage(_) | Known::Around => Some(Way::Around),
         }
-        // The thread's lane stands for what is called.
-        Some(Way::Passage(..)) if current::is_direct() => Way::Around,
-        Some(way) => way,
-        None => {
-            // The next time it is known.
-            resolve::<E>(bus, descriptor, address);
-            Way::Around
-        }
-    }
+    });
+    way.unwrap_or_else(|| {
+        // The next time it is known.
+        resolve::<E>(bus, descriptor, address);
+        Way::Around
+    })
 }
 
 /// Finds the way of an event out.
 #[cold]
 fn resolve<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor, address: usize) {
     let epoch = bus.epoch();
-    if ROUTES.with_borrow_mut(|kept| kept.place(bus, epoch, address).is_none()) {
+    if here::with(|here| here.kept.place(bus, epoch, address).is_none()) {
         renew(bus, epoch, address);
     }
-    let lane = ROUTES.with_borrow(|kept| kept.lane.clone());
+    let lane = here::look(|here| here.kept.lane.clone());
     let lane = lane.unwrap_or_else(|| bus.0.lanes.open(&bus.0.fired));
     let route = bus.route(descriptor.exchange, descriptor.key);
     let known = if let Some(direct) = Direct::<E>::new(bus, epoch, descriptor, &route, &lane) {
@@ -205,7 +205,8 @@ fn resolve<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor, address: u
 
 /// Keeps what is known of a way.
 fn keep(bus: &Bus, epoch: u64, address: usize, lane: Arc<Lane>, known: Known) {
-    let old = ROUTES.with_borrow_mut(|kept| {
+    let old = here::with(|here| {
+        let kept = &mut here.kept;
         kept.lane = Some(lane).filter(|_| kept.bus == bus.prefix());
         let place = kept.place(bus, epoch, address);
         place.map(|place| std::mem::replace(&mut place.known, known))
@@ -226,24 +227,29 @@ pub(crate) fn command<X>(
 /// runs is its, from here on until [`current::leave_direct`].
 pub(crate) fn direct_command<C: Spec>(bus: &Bus) -> Option<Rc<DirectOf<C>>> {
     let address = address(C::DESCRIPTOR);
-    let direct =
-        ROUTES.with_borrow_mut(|kept| match &kept.place(bus, bus.epoch(), address)?.known {
-            Known::Direct(direct) => direct.clone().downcast::<DirectOf<C>>().ok(),
-            _ => None,
-        });
-    direct.filter(|direct| current::enter_direct(direct.clone()))
+    here::with(|Here { kept, running }| {
+        let Known::Direct(direct) = &kept.find(bus, address)?.known else { return None };
+        if !running.is_quiet() {
+            return None;
+        }
+        let direct = direct.clone().downcast::<DirectOf<C>>().ok()?;
+        running.enter_direct(direct.clone());
+        Some(direct)
+    })
 }
 
 /// The passage of a command, and its binding.
 pub(crate) fn command_passage<C: Spec>(bus: &Bus) -> Option<(Rc<Passage>, Arc<Binding>)> {
     let address = address(C::DESCRIPTOR);
-    let passage = ROUTES.with_borrow_mut(|kept| {
-        let place = kept.place(bus, bus.epoch(), address)?;
+    here::look(|Here { kept, running }| {
+        let place = kept.find(bus, address)?;
         let Known::Passage(passage) = &place.known else { return None };
+        // The thread's lane stands for what is called.
+        if running.is_direct() {
+            return None;
+        }
         Some((passage.clone(), place.binding.upgrade()?))
-    });
-    // The thread's lane stands for what is called.
-    passage.filter(|_| !current::is_direct())
+    })
 }
 
 /// The command `C`, called directly.
@@ -253,7 +259,8 @@ pub(crate) type DirectOf<C> = DirectCommand<<C as Spec>::Args, <C as Spec>::Ok, 
 pub(crate) fn resolve_command<C: Spec>(bus: &Bus, command: &Command) {
     let address = address(C::DESCRIPTOR);
     let epoch = bus.epoch();
-    let unknown = ROUTES.with_borrow_mut(|kept| {
+    let unknown = here::with(|here| {
+        let kept = &mut here.kept;
         let place = kept.place(bus, epoch, address)?;
         matches!(place.known, Known::Nothing).then(|| kept.lane.clone())
     });
@@ -267,7 +274,8 @@ pub(crate) fn resolve_command<C: Spec>(bus: &Bus, command: &Command) {
         Known::Around
     };
     keep(bus, epoch, address, lane, known);
-    ROUTES.with_borrow_mut(|kept| {
+    here::with(|here| {
+        let kept = &mut here.kept;
         if let Some(place) = kept.place(bus, epoch, address) {
             place.binding = Arc::downgrade(&command.binding);
         }
