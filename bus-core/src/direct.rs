@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::thread;
 
 use crate::binding::Binding;
 use crate::bus::{Bus, Shared};
@@ -20,9 +21,30 @@ use crate::failure::{Failure, Reason};
 use crate::handler::{Function, HandlerResult};
 use crate::heard::{self, Heard};
 use crate::lane::{Counted, Lane};
-use crate::receipt::Receipt;
+use crate::publish::Inline;
 use crate::router::{Route, Target};
 use crate::table::Command;
+
+/// What became of an event whose listeners are called.
+pub(crate) enum Fired {
+    /// These have handled it.
+    Heard(Heard),
+    Stopped(Box<Stopped>),
+    /// Something has changed meanwhile, and none was called.
+    Not,
+}
+
+/// The listeners of an event were called up to one that failed.
+pub(crate) struct Stopped {
+    pub(crate) route: Arc<Route>,
+    /// The one that failed, and why.
+    pub(crate) at: usize,
+    pub(crate) failure: Failure,
+    /// The number of the event; 0 if nothing has asked for it.
+    pub(crate) seq: u64,
+    /// A shutdown waits for those that come after it.
+    pub(crate) inline: Inline,
+}
 
 /// The listeners of one event, as this thread calls them.
 pub(crate) struct Direct<E> {
@@ -69,33 +91,40 @@ impl<E: Event> Direct<E> {
         })
     }
 
-    /// Calls the listeners, or gives the event back if something has changed meanwhile.
-    pub(crate) fn fire(&self, bus: &Bus, event: E) -> Result<Receipt, E> {
+    /// Calls the listeners.
+    #[inline]
+    pub(crate) fn fire(&self, bus: &Bus, event: &E) -> Fired {
         self.lane.enter();
         if bus.epoch() != self.epoch {
             current::leave_direct();
             self.lane.leave(bus);
-            return Err(event);
+            return Fired::Not;
         }
         self.at.set(0);
         self.seq.set(0);
-        let ran = catch_unwind(AssertUnwindSafe(|| self.run(&event)));
+        let ran = catch_unwind(AssertUnwindSafe(|| self.run(event)));
         current::leave_direct();
+        if let Ok(Ok(())) = ran {
+            let fired = self.fired.load(Ordering::Relaxed) + 1;
+            self.fired.store(fired, Ordering::Relaxed);
+            self.lane.leave(bus);
+            return Fired::Heard(self.heard);
+        }
+        self.stop(bus, ran)
+    }
+
+    #[cold]
+    fn stop(&self, bus: &Bus, ran: thread::Result<HandlerResult>) -> Fired {
         let failure = match ran {
-            Ok(Ok(())) => {
-                let fired = self.fired.load(Ordering::Relaxed) + 1;
-                self.fired.store(fired, Ordering::Relaxed);
-                self.lane.leave(bus);
-                return Ok(Receipt::heard(self.heard));
-            }
+            Ok(Ok(())) => return Fired::Heard(self.heard),
             Ok(Err(failure)) => failure,
             Err(panic) => Failure::panic(panic),
         };
         // Counted by the bus from here on, before the lane says that it is over.
         let inline = bus.count_inline();
         self.lane.leave(bus);
-        let (at, seq) = (self.at.get(), self.seq.get());
-        Ok(bus.go_on(event, &self.route, (at, failure), seq, inline))
+        let (route, at, seq) = (self.route.clone(), self.at.get(), self.seq.get());
+        Fired::Stopped(Box::new(Stopped { route, at, failure, seq, inline }))
     }
 
     fn run(&self, event: &E) -> HandlerResult {
@@ -156,14 +185,21 @@ impl<A: 'static, T: 'static, E: 'static> DirectCommand<A, T, E> {
         })
     }
 
-    /// Calls the command, or gives the arguments back if something has changed meanwhile.
-    pub(crate) fn call(&self, bus: &Bus, args: A) -> Result<Result<T, ExecuteError<E>>, A> {
+    /// Whether the command is what it was; then it is to be called next.
+    #[inline]
+    pub(crate) fn enter(&self, bus: &Bus) -> bool {
         self.lane.enter();
-        if bus.epoch() != self.epoch {
+        let is_same = bus.epoch() == self.epoch;
+        if !is_same {
             current::leave_direct();
             self.lane.leave(bus);
-            return Err(args);
         }
+        is_same
+    }
+
+    /// Calls the command, once [`enter`](Self::enter) has said that it can.
+    #[inline]
+    pub(crate) fn call(&self, bus: &Bus, args: A) -> Result<T, ExecuteError<E>> {
         self.seq.set(0);
         let ran = catch_unwind(AssertUnwindSafe(|| (self.command.run)(args)));
         current::leave_direct();
@@ -182,7 +218,7 @@ impl<A: 'static, T: 'static, E: 'static> DirectCommand<A, T, E> {
             }
         };
         self.lane.leave(bus);
-        Ok(answer)
+        answer
     }
 
     #[cold]

@@ -57,13 +57,18 @@ pub fn fire_clone<E: Event + Clone>(topic: Topic<E>, event: &E) -> Receipt {
 }
 
 /// Executes on `bus`, else on the current one.
+#[inline]
 pub fn execute<C: Spec>(bus: Option<&Bus>, args: C::Args) -> Promise<C::Ok, C::Err> {
     match bus {
         Some(bus) => bus.execute::<C>(args),
-        None => match current() {
-            Ok(bus) => bus.execute::<C>(args),
-            Err(_) => Promise::ready(Err(ExecuteError::NotStarted)),
-        },
+        None => execute_here::<C>(args),
+    }
+}
+
+fn execute_here<C: Spec>(args: C::Args) -> Promise<C::Ok, C::Err> {
+    match current() {
+        Ok(bus) => bus.execute::<C>(args),
+        Err(_) => Promise::ready(Err(ExecuteError::NotStarted)),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::handler::{Function, HandlerResult, Plain};
 use crate::lineage::Chain;
 use crate::remote::Arrival;
-use crate::router::{Group, Route};
+use crate::router::Route;
 use crate::service::Progress;
 use crate::trace::Origin;
 
@@ -57,8 +57,9 @@ pub(crate) trait Message: Any + Send + Sync {
         let _ = plain;
         None
     }
-    /// Runs plain listeners one after another, from where `progress` is, until one fails.
-    fn run_group(&self, group: &Group, progress: &Progress) -> Ran {
+    /// Runs the plain listeners of a group of the route one after another, from where `progress` is,
+    /// until one fails.
+    fn run_group(&self, group: usize, progress: &Progress) -> Ran {
         let _ = (group, progress);
         Ran::Unfit
     }
@@ -73,7 +74,7 @@ pub(crate) enum Ran {
     /// To its end.
     All,
     /// Up to a listener that failed.
-    Failed(Failure),
+    Failed(Box<Failure>),
     /// Up to a listener that takes another type.
     Unfit,
 }
@@ -161,29 +162,36 @@ impl More {
 impl Head {
     /// Of what is sent here and now.
     pub(crate) fn new(bus: &crate::bus::Bus, deliveries: usize) -> Self {
-        Self::numbered(bus, deliveries, bus.next_seq())
+        Self::numbered(bus, deliveries, bus.next_seq(), current::is_quiet())
     }
 
-    /// Of what is sent here and now, and has its number already.
+    /// Of what is sent here and now, and has its number already; `quiet` is whether no handler runs
+    /// here.
     #[inline]
-    pub(crate) fn numbered(bus: &crate::bus::Bus, deliveries: usize, seq: u64) -> Self {
-        let mut more = None;
-        if !current::is_quiet()
-            && let Some(Cause { origin, correlation, in_wake, chain }) = current::cause(bus)
-        {
-            more = Some(More { cause: origin, correlation, in_wake, chain, ..More::of(seq) });
-        }
-        let bits = usize::try_from(BITS).unwrap_or(usize::MAX);
-        if deliveries > bits {
+    pub(crate) fn numbered(
+        bus: &crate::bus::Bus,
+        deliveries: usize,
+        seq: u64,
+        quiet: bool,
+    ) -> Self {
+        let is_small = quiet && deliveries <= BITS as usize;
+        let more = if is_small { OnceBox::new() } else { Self::more_of(bus, deliveries, seq) };
+        Self { seq, open: AtomicU64::new(low(deliveries)), more }
+    }
+
+    /// What a message has more, if it does.
+    fn more_of(bus: &crate::bus::Bus, deliveries: usize, seq: u64) -> OnceBox<More> {
+        let cause = current::cause(bus).map(|cause| {
+            let Cause { origin, correlation, in_wake, chain } = cause;
+            More { cause: origin, correlation, in_wake, chain, ..More::of(seq) }
+        });
+        let further = deliveries.saturating_sub(BITS as usize);
+        let mut more = cause.or_else(|| (further > 0).then(|| More::of(seq)));
+        if let Some(more) = &mut more {
             let slots = || AtomicU64::new(0);
-            let slots = std::iter::repeat_with(slots).take((deliveries - bits).div_ceil(64));
-            more.get_or_insert_with(|| More::of(seq)).slots = slots.collect();
+            more.slots = std::iter::repeat_with(slots).take(further.div_ceil(64)).collect();
         }
-        Self {
-            seq,
-            open: AtomicU64::new(low(deliveries)),
-            more: more.map(Box::new).map_or_else(OnceBox::new, OnceBox::with_value),
-        }
+        more.map(Box::new).map_or_else(OnceBox::new, OnceBox::with_value)
     }
 
     /// Of a message that came from elsewhere.
@@ -250,14 +258,11 @@ impl Head {
         }
     }
 
-    /// Settles so many deliveries that succeeded, or nothing if nobody is left who could look.
-    pub(crate) fn settle_all(message: &Arc<dyn Message>, deliveries: usize) {
-        // Who has the only handle makes no further one meanwhile.
-        if deliveries > 0 && Arc::strong_count(message) > 1 {
-            let (head, deliveries) = (message.head(), low(deliveries));
-            if low_half(head.open.fetch_sub(deliveries, Ordering::SeqCst)) == deliveries {
-                head.wake();
-            }
+    /// Settles so many deliveries of a message that succeeded.
+    pub(crate) fn settle_all(&self, deliveries: usize) {
+        let deliveries = low(deliveries);
+        if low_half(self.open.fetch_sub(deliveries, Ordering::SeqCst)) == deliveries {
+            self.wake();
         }
     }
 
@@ -390,15 +395,17 @@ impl<T: Event> Message for Firing<T> {
         Function::of(plain).map(|function| function.call(self.get()))
     }
 
-    fn run_group(&self, group: &Group, progress: &Progress) -> Ran {
-        let Some(functions) = group.functions::<T>() else { return Ran::Unfit };
+    fn run_group(&self, group: usize, progress: &Progress) -> Ran {
+        let group = self.route.groups.get(group);
+        let functions = group.and_then(|group| Some((group, group.functions::<T>()?)));
+        let Some((group, functions)) = functions else { return Ran::Unfit };
         let payload = self.get();
         while let Some(at) = progress.at()
             && let (Some(function), Some(target)) = (functions.get(at), group.targets.get(at))
         {
             progress.enter(target.slot);
             if let Err(failure) = function.call(payload) {
-                return Ran::Failed(failure);
+                return Ran::Failed(Box::new(failure));
             }
             Counts::add_alone(&target.binding.counts.handled);
             progress.advance();

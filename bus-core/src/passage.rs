@@ -62,20 +62,40 @@ impl Passage {
         })
     }
 
-    /// Puts a call into the mailbox of its service, or gives the arguments back if something has
-    /// changed meanwhile.
+    /// Whether the bus is what it was; then a call is to be sent next.
+    #[inline]
+    pub(crate) fn enter_call(&self, bus: &Bus) -> bool {
+        self.lane.enter();
+        let is_same = bus.epoch() == self.epoch;
+        if !is_same {
+            self.lane.leave(bus);
+        }
+        is_same
+    }
+
+    /// Whether the bus is what it was, and each mailbox takes an event; then one is to be sent next.
+    #[inline]
+    pub(crate) fn enter(&self, bus: &Bus, route: &Route) -> bool {
+        let has_room = |to: &Group| to.service.has_room(Limit::Hard, to.targets.len());
+        let can = self.enter_call(bus);
+        if can && !route.groups.iter().all(has_room) {
+            self.lane.leave(bus);
+            return false;
+        }
+        can
+    }
+
+    /// Puts a call into the mailbox of its service, once [`enter_call`](Self::enter_call) has said that
+    /// it can; `quiet` is whether no handler runs on this thread.
+    #[inline]
     pub(crate) fn call<C: Spec>(
         &self,
         bus: &Bus,
         binding: Arc<Binding>,
         args: C::Args,
-    ) -> Result<Promise<C::Ok, C::Err>, C::Args> {
-        self.lane.enter();
-        if bus.epoch() != self.epoch {
-            self.lane.leave(bus);
-            return Err(args);
-        }
-        let head = Head::numbered(bus, 1, self.number(bus));
+        quiet: bool,
+    ) -> Promise<C::Ok, C::Err> {
+        let head = Head::numbered(bus, 1, self.number(bus), quiet);
         if binding.wants_context {
             head.time(|| bus.clock().time());
         }
@@ -92,24 +112,20 @@ impl Passage {
             }
             Err(entry) => bus.refuse(service, entry),
         }
-        Ok(Promise::new(call, Some(deadline)))
+        Promise::new(call, Some(deadline))
     }
 
-    /// Puts an event into the mailboxes, or gives it back if something has changed meanwhile, or one
-    /// of them is full.
+    /// Puts an event into the mailboxes, once [`enter`](Self::enter) has said that it can; `quiet` is
+    /// whether no handler runs on this thread.
+    #[inline]
     pub(crate) fn fire<E: Event>(
         &self,
         bus: &Bus,
         route: Arc<Route>,
         event: E,
-    ) -> Result<Receipt, E> {
-        self.lane.enter();
-        let has_room = |to: &Group| to.service.has_room(Limit::Hard, to.targets.len());
-        if bus.epoch() != self.epoch || !route.groups.iter().all(has_room) {
-            self.lane.leave(bus);
-            return Err(event);
-        }
-        let head = Head::numbered(bus, route.len(), self.number(bus));
+        quiet: bool,
+    ) -> Receipt {
+        let head = Head::numbered(bus, route.len(), self.number(bus), quiet);
         if route.wants_context {
             head.time(|| bus.clock().time());
         }
@@ -131,7 +147,7 @@ impl Passage {
         if refused.is_some() || !over.is_empty() {
             bus.settle_sent(&over, refused.unwrap_or_default());
         }
-        Ok(Receipt::queued(message, over))
+        Receipt::queued(message, over)
     }
 
     fn number(&self, bus: &Bus) -> u64 {

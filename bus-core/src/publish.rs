@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::codec;
 use crate::current::{self, Home};
 use crate::delivery::Delivery;
+use crate::direct::{Fired, Stopped};
 use crate::dynamic::EncodedCall;
 use crate::error::{CodecError, Error, ErrorKind, Result};
 use crate::event::{Event, EventDescriptor, Topic};
@@ -112,15 +113,23 @@ impl Bus {
     /// Fires one of the struct's events, moving the payload. Never blocks.
     pub fn fire_as<E: Event>(&self, topic: Topic<E>, event: E) -> Receipt {
         let descriptor = topic.descriptor();
-        let fired = match routes::way::<E>(self, descriptor) {
-            Way::Around => Err(event),
-            Way::Direct(direct) => direct.fire(self, event),
-            Way::Passage(passage, route) => passage.fire(self, route, event),
-        };
-        let event = match fired {
-            Ok(receipt) => return receipt,
-            Err(event) => event,
-        };
+        match routes::way::<E>(self, descriptor) {
+            Way::Direct(direct) => match direct.fire(self, &event) {
+                Fired::Heard(by) => return Receipt::heard(by),
+                Fired::Stopped(stopped) => return self.go_on(event, *stopped),
+                Fired::Not => {}
+            },
+            Way::Passage(passage, route, quiet) => {
+                if passage.enter(self, &route) {
+                    return passage.fire(self, route, event, quiet);
+                }
+            }
+            Way::Around => {}
+        }
+        self.fire_by_table(descriptor, event)
+    }
+
+    fn fire_by_table<E: Event>(&self, descriptor: &'static EventDescriptor, event: E) -> Receipt {
         match self.publish(descriptor, event, Limit::Hard) {
             Ok(receipt) => receipt,
             Err((error, event)) => self.refused(descriptor, error, event),
@@ -399,17 +408,11 @@ impl Bus {
 
     /// Goes on with an event of which the listener at a place has failed: those before it are done.
     #[cold]
-    pub(crate) fn go_on<E: Event>(
-        &self,
-        event: E,
-        route: &Arc<Route>,
-        (at, failure): (usize, Failure),
-        seq: u64,
-        _inline: Inline,
-    ) -> Receipt {
+    fn go_on<E: Event>(&self, event: E, stopped: Stopped) -> Receipt {
+        let Stopped { route, at, failure, seq, inline: _inline } = stopped;
         self.0.fired.fetch_add(1, Ordering::Relaxed);
         let seq = if seq == 0 { self.next_seq() } else { seq };
-        let head = Head::numbered(self, route.len(), seq);
+        let head = Head::numbered(self, route.len(), seq, current::is_quiet());
         let firing = Firing::new(head, route.clone(), event);
         let message: Arc<dyn Message> = Arc::new(firing);
         let mut sent = Sent::default();
@@ -442,21 +445,18 @@ impl Bus {
 
     /// Executes command `C`.
     pub(crate) fn execute<C: Spec>(&self, args: C::Args) -> Promise<C::Ok, C::Err> {
-        let called = if C::DESCRIPTOR.handler.options.inline {
-            match routes::direct_command::<C>(self) {
-                Some(command) => command.call(self, args).map(Promise::ready),
-                None => Err(args),
+        if C::DESCRIPTOR.handler.options.inline {
+            if let Some(command) = routes::direct_command::<C>(self)
+                && command.enter(self)
+            {
+                return Promise::ready(command.call(self, args));
             }
-        } else {
-            match routes::command_passage::<C>(self) {
-                Some((passage, binding)) => passage.call::<C>(self, binding, args),
-                None => Err(args),
-            }
-        };
-        match called {
-            Ok(promise) => promise,
-            Err(args) => self.execute_later::<C>(args),
+        } else if let Some((passage, binding, quiet)) = routes::command_passage::<C>(self)
+            && passage.enter_call(self)
+        {
+            return passage.call::<C>(self, binding, args, quiet);
         }
+        self.execute_later::<C>(args)
     }
 
     fn execute_later<C: Spec>(&self, args: C::Args) -> Promise<C::Ok, C::Err> {

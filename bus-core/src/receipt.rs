@@ -77,7 +77,7 @@ impl Late {
 
 #[derive(Debug)]
 enum State {
-    /// These listeners have handled it.
+    /// These listeners have handled it; without any, nobody listens.
     Heard(Heard),
     Enqueued(Arc<dyn Message>),
     Sent(Box<Sent>),
@@ -133,7 +133,11 @@ pub(crate) struct Ticket {
 
 impl Receipt {
     pub(crate) fn enqueued(bus: &Bus, message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
-        let mut receipt = Self::queued(message, over);
+        let mut receipt = if message.route().is_some_and(|route| route.is_empty()) {
+            Self::heard(&[])
+        } else {
+            Self::queued(message, over)
+        };
         if let Some(drive) = bus.drive() {
             receipt.late().drive = Some(drive);
         }
@@ -233,8 +237,7 @@ impl Receipt {
     }
 
     fn accepted(&self) -> Accepted {
-        let route = self.message().and_then(|message| message.route());
-        Accepted { routed: route.is_none_or(|route| !route.is_empty()) }
+        Accepted { routed: !matches!(self.state, State::Heard([])) }
     }
 
     /// What it waits for: that the services which are over their bound go on.

@@ -110,7 +110,12 @@ impl Route {
 
     /// The listeners of a service.
     pub(crate) fn group(&self, service: &Service) -> Option<&Group> {
-        self.groups.iter().find(|group| std::ptr::eq(&raw const *group.service, service))
+        self.groups.get(self.place_of(service)?)
+    }
+
+    /// The place of a service among the groups.
+    pub(crate) fn place_of(&self, service: &Service) -> Option<usize> {
+        self.groups.iter().position(|group| std::ptr::eq(&raw const *group.service, service))
     }
 
     /// How many listeners there are.

@@ -45,8 +45,8 @@ struct Place {
 pub(crate) enum Way<E> {
     /// They are called.
     Direct(Rc<Direct<E>>),
-    /// By their mailboxes.
-    Passage(Rc<Passage>, Arc<Route>),
+    /// By their mailboxes; whether no handler runs on this thread.
+    Passage(Rc<Passage>, Arc<Route>, bool),
     /// By the table.
     Around,
 }
@@ -169,7 +169,7 @@ pub(crate) fn way<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor) -> 
             }
             // The thread's lane stands for what is called.
             Known::Passage(passage) if !running.is_direct() => {
-                let way = |route| Way::Passage(passage.clone(), route);
+                let way = |route| Way::Passage(passage.clone(), route, running.is_quiet());
                 // A route that was forgotten is found by the table.
                 Some(place.route.upgrade().map_or(Way::Around, way))
             }
@@ -238,8 +238,8 @@ pub(crate) fn direct_command<C: Spec>(bus: &Bus) -> Option<Rc<DirectOf<C>>> {
     })
 }
 
-/// The passage of a command, and its binding.
-pub(crate) fn command_passage<C: Spec>(bus: &Bus) -> Option<(Rc<Passage>, Arc<Binding>)> {
+/// The passage of a command, its binding, and whether no handler runs on this thread.
+pub(crate) fn command_passage<C: Spec>(bus: &Bus) -> Option<(Rc<Passage>, Arc<Binding>, bool)> {
     let address = address(C::DESCRIPTOR);
     here::look(|Here { kept, running }| {
         let place = kept.find(bus, address)?;
@@ -248,7 +248,7 @@ pub(crate) fn command_passage<C: Spec>(bus: &Bus) -> Option<(Rc<Passage>, Arc<Bi
         if running.is_direct() {
             return None;
         }
-        Some((passage.clone(), place.binding.upgrade()?))
+        Some((passage.clone(), place.binding.upgrade()?, running.is_quiet()))
     })
 }
 

@@ -34,8 +34,8 @@ struct Lane {
 
 /// What starts next.
 pub(super) enum Next {
-    /// Plain listeners of one event, as a whole.
-    Group(Arc<dyn Message>),
+    /// Plain listeners of one event, as a whole: their place in its route, and how many they are.
+    Group(Arc<dyn Message>, usize, usize),
     /// A call for the first time, of a plain command.
     Call(Arc<dyn Message>),
     One(Delivery),
@@ -100,32 +100,37 @@ impl Backlog {
 
     /// Takes the first in line for a service without state: a group that runs as a whole, or one
     /// delivery.
+    #[inline]
     pub(super) fn next_entry(&mut self, service: &Service) -> Option<Next> {
         let front = self.queue.front().filter(|_| self.own.is_empty());
         let Some(Entry::First(message)) = front else {
             return self.next(service).map(Next::One);
         };
-        let as_whole: fn(Arc<dyn Message>) -> Next = if let Some(route) = message.route() {
-            let Some(group) = route.group(service).filter(|group| group.is_plain) else {
+        let group = if let Some(route) = message.route() {
+            let place = route.place_of(service);
+            let found = place.map(|place| (place, &route.groups[place]));
+            let Some((place, group)) = found.filter(|(_, group)| group.is_plain) else {
                 return self.next(service).map(Next::One);
             };
-            service.progress().begin(group.targets.len());
-            if group.targets.len() > 1 {
+            let len = group.targets.len();
+            service.progress().begin(len);
+            if len > 1 {
                 self.running = Some(message.clone());
             }
-            Next::Group
+            Some((place, len))
         } else if message.handler().is_some_and(|binding| binding.plain.is_some())
             && message.call().is_some()
             && message.arrival().is_none()
         {
-            Next::Call
+            None
         } else {
             return self.next(service).map(Next::One);
         };
-        match self.queue.pop_front()? {
-            Entry::First(message) => Some(as_whole(message)),
-            Entry::One(delivery) => Some(Next::One(*delivery)),
-        }
+        Some(match (self.queue.pop_front()?, group) {
+            (Entry::First(message), Some((place, len))) => Next::Group(message, place, len),
+            (Entry::First(message), None) => Next::Call(message),
+            (Entry::One(delivery), _) => Next::One(*delivery),
+        })
     }
 
     /// The group that runs is over, or who calls this sees to the rest of it.

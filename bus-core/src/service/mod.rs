@@ -154,6 +154,7 @@ impl Service {
     }
 
     /// Takes the first in line of a service without state; the group that ran before is over.
+    #[inline]
     fn next_entry(&self) -> Option<Next> {
         let (next, _over) = {
             let mut backlog = self.backlog();
@@ -252,6 +253,7 @@ impl<S: Deref<Target = Service>> Started<S> {
         Self::several(service, 1)
     }
 
+    #[inline]
     fn several(service: S, deliveries: u64) -> Self {
         service.mailbox.start(deliveries);
         Self { service, deliveries, at_home: true }
@@ -266,6 +268,7 @@ impl<S: Deref<Target = Service>> Started<S> {
 }
 
 impl<S: Deref<Target = Service>> Drop for Started<S> {
+    #[inline]
     fn drop(&mut self) {
         let mailbox = &self.service.mailbox;
         if self.at_home {

@@ -36,7 +36,6 @@ use crate::failure::{Failure, Reason};
 use crate::handler::{Access, HandlerResult, Instance, OnPanic};
 use crate::message::{CallFault, Head, Message, Ran};
 use crate::park;
-use crate::router::Group;
 
 /// How many handlers may wait on the stack of a service with state before only those run on top that
 /// they themselves have asked for.
@@ -222,15 +221,15 @@ impl Worker {
         let mut closed = false;
         let mut since_yield = 0;
         loop {
-            while self.step() == Step::Went {
-                since_yield += 1;
-                if self.service.mailbox.has_substitutes() {
-                    self.service.turn.pass();
-                }
-                if since_yield >= FAIRNESS && self.active.get() > 0 {
+            // After a panic there may be more that can start.
+            let mut step = Step::Went;
+            unharmed(&self.service, || step = self.steps(&mut since_yield));
+            if step == Step::Went {
+                if since_yield >= FAIRNESS {
                     since_yield = 0;
                     yield_now().await;
                 }
+                continue;
             }
             if closed && (self.is_done() || self.bus.is_aborting()) {
                 return;
@@ -251,6 +250,20 @@ impl Worker {
             };
             closed = !news.or(nothing_new).await || closed;
         }
+    }
+
+    /// Starts what can start, until asynchronous handlers are to have their turn.
+    fn steps(self: &Rc<Self>, since_yield: &mut usize) -> Step {
+        while self.start_first() == Step::Went {
+            *since_yield += 1;
+            if self.service.mailbox.has_substitutes() {
+                self.service.turn.pass();
+            }
+            if *since_yield >= FAIRNESS && self.active.get() > 0 {
+                return Step::Went;
+            }
+        }
+        Step::Stuck
     }
 
     fn is_done(&self) -> bool {
@@ -278,34 +291,44 @@ impl Worker {
     /// Starts the first delivery that can. Whatever panics around a handler, such as a payload that
     /// is dropped, ends neither this thread nor the count of what is done.
     fn step(self: &Rc<Self>) -> Step {
+        let mut step = Step::Went;
+        unharmed(&self.service, || step = self.start_first());
+        step
+    }
+
+    /// The same, where the caller contains what panics.
+    fn start_first(self: &Rc<Self>) -> Step {
         let Some(next) = self.next() else { return Step::Stuck };
         // Who waits for an answer is woken by it, and is not to be let go first as well.
         let calls = match &next {
-            Next::Group(_) => false,
+            Next::Group(..) => false,
             Next::Call(_) => true,
             Next::One(delivery) => delivery.message.call().is_some(),
         };
         self.streak.set(if calls { 0 } else { self.streak.get().saturating_add(1) });
-        unharmed(&self.service, || match next {
-            Next::Group(message) => self.run_group(&message),
+        match next {
+            Next::Group(message, group, len) => self.run_group(&message, group, len),
             Next::Call(message) => self.run_call(&message),
             Next::One(delivery) if delivery.binding.code.is_async() => self.start(delivery),
             Next::One(delivery) => self.run_sync(delivery),
-        });
+        }
         Step::Went
     }
 
     /// Runs plain listeners of one event, one after another: one start, one end, one settling.
-    fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>) {
-        let group = message.route().and_then(|route| route.group(&self.service));
-        let Some(group) = group else { return };
-        let progress = self.service.progress();
-        let mut started = Started::several(&*self.service, group.targets.len() as u64);
-        let apart = match self.run_on(message, group) {
-            Ok(Ran::All) => 0,
+    #[inline]
+    fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>, group: usize, len: usize) {
+        let (head, progress) = (message.head(), self.service.progress());
+        let mut started = Started::several(&*self.service, len as u64);
+        let apart = match self.run_on(message, head, group) {
+            Ran::All => 0,
             ran => self.run_apart(message, group, ran),
         };
-        Head::settle_all(message, progress.place() - apart);
+        let done = progress.place() - apart;
+        // Who has the only handle makes no further one meanwhile, and nobody is left who could look.
+        if done > 0 && Arc::strong_count(message) > 1 {
+            head.settle_all(done);
+        }
         started.deliveries -= self.given_back.take();
         if progress.is_cut() {
             for delivery in self.service.take_cut_short() {
@@ -315,10 +338,14 @@ impl Worker {
     }
 
     /// Runs the listeners of a group from where it is.
-    fn run_on(&self, message: &Arc<dyn Message>, group: &Group) -> thread::Result<Ran> {
+    #[inline]
+    fn run_on(&self, message: &Arc<dyn Message>, head: &Head, group: usize) -> Ran {
         let progress = self.service.progress();
-        let run = || catch_unwind(AssertUnwindSafe(|| message.run_group(group, progress)));
-        if self.frame.enter(message.head()) {
+        let run = || {
+            let ran = catch_unwind(AssertUnwindSafe(|| message.run_group(group, progress)));
+            ran.unwrap_or_else(|panic| Ran::Failed(Box::new(Failure::panic(panic))))
+        };
+        if self.frame.enter(head) {
             let ran = run();
             self.frame.leave();
             return ran;
@@ -330,22 +357,18 @@ impl Worker {
     /// Goes on with a group of which a listener failed, or is none of its functions. Says how many are
     /// settled by themselves.
     #[cold]
-    fn run_apart(
-        self: &Rc<Self>,
-        message: &Arc<dyn Message>,
-        group: &Group,
-        mut ran: thread::Result<Ran>,
-    ) -> usize {
+    fn run_apart(self: &Rc<Self>, message: &Arc<dyn Message>, group: usize, mut ran: Ran) -> usize {
         let progress = self.service.progress();
+        let targets = message.route().and_then(|route| route.groups.get(group));
+        let targets = targets.map_or(&[][..], |group| &group.targets);
         let mut apart = 0;
         loop {
             let failure = match ran {
-                Ok(Ran::All) => break,
-                Ok(Ran::Failed(failure)) => Some(failure),
-                Ok(Ran::Unfit) => None,
-                Err(panic) => Some(Failure::panic(panic)),
+                Ran::All => break,
+                Ran::Failed(failure) => Some(*failure),
+                Ran::Unfit => None,
             };
-            let Some(target) = group.targets.get(progress.place()) else { break };
+            let Some(target) = targets.get(progress.place()) else { break };
             let delivery = target.delivery(message, 1);
             apart += 1;
             unharmed(&self.service, || match failure {
@@ -356,7 +379,7 @@ impl Worker {
             if progress.at().is_none() {
                 break;
             }
-            ran = self.run_on(message, group);
+            ran = self.run_on(message, message.head(), group);
         }
         apart
     }
