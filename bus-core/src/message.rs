@@ -258,6 +258,12 @@ impl Head {
         }
     }
 
+    /// Settles a call that succeeded. It has one delivery, which nobody but its thread settles, and who
+    /// waits for its answer is told by that.
+    pub(crate) fn settle_call(&self) {
+        self.open.store(bit(0), Ordering::Release);
+    }
+
     /// Settles so many deliveries of a message that succeeded.
     pub(crate) fn settle_all(&self, deliveries: usize) {
         let deliveries = low(deliveries);

@@ -390,7 +390,8 @@ impl Worker {
         let delivery = || Delivery::first(binding.clone(), call.clone());
         let plain = binding.plain.filter(|_| self.bus.is_bare());
         let is_wanted = call.call().is_some_and(|caller| !caller.is_cancelled());
-        let Some(plain) = plain.filter(|_| is_wanted && self.frame.enter(call.head())) else {
+        let head = call.head();
+        let Some(plain) = plain.filter(|_| is_wanted && self.frame.enter(head)) else {
             return self.run_sync(delivery());
         };
         let _started = Started::new(&*self.service);
@@ -400,7 +401,7 @@ impl Worker {
         match ran {
             Ok(Some(Ok(()))) => {
                 Counts::add_alone(&binding.counts.handled);
-                call.head().settle(0, 1, Ok(()));
+                head.settle_call();
             }
             Ok(Some(Err(failure))) => self.conclude(delivery(), Err(failure)),
             Ok(None) => self.run_started(delivery()),
