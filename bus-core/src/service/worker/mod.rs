@@ -7,6 +7,11 @@
 //! While a handler waits, the service goes on. One without state leaves its mailbox to a substitute.
 //! One with state, which never leaves this thread, runs other handlers on top of the waiting one.
 
+mod plain;
+mod running;
+mod state;
+mod waiting;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -17,16 +22,15 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::task::{Context as TaskContext, Poll};
 use std::thread;
-use std::time::Instant;
 
 use event_listener::Event;
 use futures_lite::FutureExt as _;
 use futures_lite::future::yield_now;
 
+use self::running::{Hold, Place, Running};
 use super::backlog::{Holders, Next};
 use super::tasks::Tasks;
 use super::{Entry, Service, Started, stand, substitute, unharmed};
-use crate::binding::{Binding, Counts};
 use crate::bus::Bus;
 use crate::context::Context;
 use crate::current::{self, Current, GroupFrame, Home, Inline};
@@ -34,7 +38,6 @@ use crate::delivery::{Before, Delivery};
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, Reason};
 use crate::handler::{Access, HandlerResult, Instance, OnPanic};
-use crate::message::{CallFault, Head, Message, Ran};
 use crate::park;
 
 /// How many handlers may wait on the stack of a service with state before only those run on top that
@@ -315,100 +318,6 @@ impl Worker {
         Step::Went
     }
 
-    /// Runs plain listeners of one event, one after another: one start, one end, one settling.
-    #[inline]
-    fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>, group: usize, len: usize) {
-        let (head, progress) = (message.head(), self.service.progress());
-        let mut started = Started::several(&*self.service, len as u64);
-        let apart = match self.run_on(message, head, group) {
-            Ran::All => 0,
-            ran => self.run_apart(message, group, ran),
-        };
-        let done = progress.place() - apart;
-        // Who has the only handle makes no further one meanwhile, and nobody is left who could look.
-        if done > 0 && Arc::strong_count(message) > 1 {
-            head.settle_all(done);
-        }
-        started.deliveries -= self.given_back.take();
-        if progress.is_cut() {
-            for delivery in self.service.take_cut_short() {
-                self.bus.refuse(&self.service, Entry::one(delivery));
-            }
-        }
-    }
-
-    /// Runs the listeners of a group from where it is.
-    #[inline]
-    fn run_on(&self, message: &Arc<dyn Message>, head: &Head, group: usize) -> Ran {
-        let progress = self.service.progress();
-        let run = || {
-            let ran = catch_unwind(AssertUnwindSafe(|| message.run_group(group, progress)));
-            ran.unwrap_or_else(|panic| Ran::Failed(Box::new(Failure::panic(panic))))
-        };
-        if self.frame.enter(head) {
-            let ran = run();
-            self.frame.leave();
-            return ran;
-        }
-        let _inside = Current::group(&self.home, message).enter();
-        run()
-    }
-
-    /// Goes on with a group of which a listener failed, or is none of its functions. Says how many are
-    /// settled by themselves.
-    #[cold]
-    fn run_apart(self: &Rc<Self>, message: &Arc<dyn Message>, group: usize, mut ran: Ran) -> usize {
-        let progress = self.service.progress();
-        let targets = message.route().and_then(|route| route.groups.get(group));
-        let targets = targets.map_or(&[][..], |group| &group.targets);
-        let mut apart = 0;
-        loop {
-            let failure = match ran {
-                Ran::All => break,
-                Ran::Failed(failure) => Some(*failure),
-                Ran::Unfit => None,
-            };
-            let Some(target) = targets.get(progress.place()) else { break };
-            let delivery = target.delivery(message, 1);
-            apart += 1;
-            unharmed(&self.service, || match failure {
-                Some(failure) => self.conclude(delivery, Err(failure)),
-                None => self.run_started(delivery),
-            });
-            progress.advance();
-            if progress.at().is_none() {
-                break;
-            }
-            ran = self.run_on(message, message.head(), group);
-        }
-        apart
-    }
-
-    /// Runs a plain command that is called for the first time.
-    fn run_call(self: &Rc<Self>, call: &Arc<dyn Message>) {
-        let Some(binding) = call.handler() else { return };
-        let delivery = || Delivery::first(binding.clone(), call.clone());
-        let plain = binding.plain.filter(|_| self.bus.is_bare());
-        let is_wanted = call.call().is_some_and(|caller| !caller.is_cancelled());
-        let head = call.head();
-        let Some(plain) = plain.filter(|_| is_wanted && self.frame.enter(head)) else {
-            return self.run_sync(delivery());
-        };
-        let _started = Started::new(&*self.service);
-        self.service.progress().enter(0);
-        let ran = catch_unwind(AssertUnwindSafe(|| call.run_plain(plain)));
-        self.frame.leave();
-        match ran {
-            Ok(Some(Ok(()))) => {
-                Counts::add_alone(&binding.counts.handled);
-                head.settle_call();
-            }
-            Ok(Some(Err(failure))) => self.conclude(delivery(), Err(failure)),
-            Ok(None) => self.run_started(delivery()),
-            Err(panic) => self.conclude(delivery(), Err(Failure::panic(panic))),
-        }
-    }
-
     /// Takes the first delivery that can start.
     fn next(self: &Rc<Self>) -> Option<Next> {
         if self.service.state.is_none() {
@@ -566,251 +475,10 @@ impl Worker {
         }
         delivery.conclude(&self.bus, result);
     }
-
-    async fn make_state(&self, ctx: Context) -> Result<(), Failure> {
-        let Some(descriptor) = self.service.state else { return Ok(()) };
-        let _underway = self.bus.underway(&ctx);
-        let current = Current::of(&ctx);
-        let instance = caught(current.scope((descriptor.init)(ctx))).await?;
-        self.instance.replace(instance);
-        self.broken.set(false);
-        Ok(())
-    }
-
-    /// Makes the state anew after a panic, once nobody holds it. If that fails, the delivery that is
-    /// first in line fails with it, and the next one tries again.
-    fn rebuild(self: &Rc<Self>) {
-        let ctx = Context::of_service(self.bus.clone(), self.service.clone());
-        let me = ctx.invocation();
-        self.service.lock_holders().push((me, Access::Exclusive));
-        let place = Place::of_nobody(self);
-        let this = self.clone();
-        self.tasks.spawn(async move {
-            let _place = place;
-            tracing::warn!(service = &*this.service.name, "the state is made anew after a panic");
-            unharmed(&this.service, || drop(this.instance.take()));
-            let made = this.make_state(ctx).await;
-            this.service.lock_holders().retain(|(holder, _)| *holder != me);
-            if let Err(failure) = made {
-                this.fail_first(&Failure::unavailable(&failure));
-            }
-        });
-    }
-
-    /// Fails the delivery that is first in line.
-    fn fail_first(&self, failure: &Failure) {
-        let first = self.service.backlog().next(&self.service);
-        if let Some(delivery) = first {
-            let _started = Started::new(&*self.service);
-            self.conclude(delivery, Err(failure.clone()));
-        }
-        self.change();
-    }
-
-    async fn tear_down(&self) {
-        let instance = self.instance.take();
-        let Some(descriptor) = self.service.state.filter(|_| instance.is_some()) else { return };
-        if self.broken.get() {
-            let service = &*self.service.name;
-            tracing::warn!(service, "a panic left the state broken; its shutdown is not run");
-            return unharmed(&self.service, || drop(instance));
-        }
-        let Some(shutdown) = descriptor.shutdown else { return };
-        let ctx = Context::of_service(self.bus.clone(), self.service.clone());
-        let current = Current::of(&ctx);
-        if let Err(failure) = caught(current.scope(shutdown(ctx, instance))).await {
-            let service = &*self.service.name;
-            tracing::error!(service, %failure, "the service's shutdown failed");
-        }
-    }
-
-    /// Whether another handler may wait on this thread.
-    pub(super) fn may_wait(&self) -> bool {
-        self.nested.get() < NESTED_MOST
-    }
-
-    /// Waits in the middle of a handler, while the service goes on.
-    pub(super) fn wait<T>(
-        self: &Rc<Self>,
-        deadline: Option<Instant>,
-        poll: &mut dyn FnMut(&mut TaskContext<'_>) -> Poll<T>,
-    ) -> Option<T> {
-        self.waited.set(true);
-        if !self.serves.get() {
-            return park::until(deadline, poll);
-        }
-        let _nested = Nested::new(self);
-        if self.service.state.is_some() {
-            return self.wait_with_state(deadline, poll);
-        }
-        // Those after it in its group are others, and go on.
-        let mut rest: VecDeque<Entry> =
-            self.service.take_rest_of_group().into_iter().map(Entry::one).collect();
-        self.given_back.set(self.given_back.get() + rest.len() as u64);
-        rest.append(&mut self.service.backlog().take());
-        if self.service.mailbox.step_aside(rest) {
-            substitute::spawn(&self.bus, &self.service);
-        }
-        let had_turn = self.has_turn.get();
-        if had_turn {
-            self.leave_turn();
-        }
-        let output = self.wait_with_tasks(deadline, poll);
-        if had_turn {
-            self.take_turn();
-        }
-        output
-    }
-
-    /// Asynchronous handlers go on; the mailbox is a substitute's, which hands asynchronous deliveries over.
-    fn wait_with_tasks<T>(
-        self: &Rc<Self>,
-        deadline: Option<Instant>,
-        poll: &mut dyn FnMut(&mut TaskContext<'_>) -> Poll<T>,
-    ) -> Option<T> {
-        loop {
-            let mut handed = pin!(self.service.handing.listen());
-            // Among them is what a task that ended has made room for in its lane.
-            while let Some(delivery) = self.next_own() {
-                unharmed(&self.service, || self.start(delivery));
-            }
-            if let Poll::Ready(output) = park::once(&mut *poll) {
-                return Some(output);
-            }
-            if self.run_tasks() || park::once(|cx| handed.as_mut().poll(cx)).is_ready() {
-                continue;
-            }
-            if !park::park(deadline) {
-                return None;
-            }
-        }
-    }
-
-    /// Nothing but this thread can touch the state, so it runs other handlers on top.
-    fn wait_with_state<T>(
-        self: &Rc<Self>,
-        deadline: Option<Instant>,
-        poll: &mut dyn FnMut(&mut TaskContext<'_>) -> Poll<T>,
-    ) -> Option<T> {
-        loop {
-            if let Poll::Ready(output) = park::once(&mut *poll) {
-                return Some(output);
-            }
-            while park::once(|cx| self.poll_news(cx)) == Poll::Ready(true) {}
-            if self.step() == Step::Went || self.run_tasks() {
-                continue;
-            }
-            if !park::park(deadline) {
-                return None;
-            }
-        }
-    }
 }
 
 /// Runs a handler's future and makes a panic its failure.
 async fn caught<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let done = AssertUnwindSafe(future).catch_unwind().await;
     done.unwrap_or_else(|panic| Err(Failure::panic(panic)))
-}
-
-/// An asynchronous delivery that runs. If it is dropped instead, after a shutdown's deadline, whoever
-/// waits for it is told.
-struct Running {
-    worker: Rc<Worker>,
-    delivery: Option<Delivery>,
-    hold: Hold,
-}
-
-impl Running {
-    fn conclude(mut self, result: HandlerResult) {
-        self.hold.let_go();
-        if let Some(delivery) = self.delivery.take() {
-            self.worker.conclude(delivery, result);
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let Some(delivery) = self.delivery.take() else { return };
-        unharmed(&self.worker.service, || match delivery.message.call() {
-            // It ran in part, so whoever called must not take it for refused.
-            Some(caller) => caller.fail(CallFault::Interrupted),
-            None => delivery.abandon(&self.worker.bus, Failure::abandoned()),
-        });
-    }
-}
-
-/// The place of a task among those that run, and in its lane; free again when dropped.
-struct Place(Rc<Worker>, Option<Arc<Binding>>);
-
-impl Place {
-    fn new(worker: &Rc<Worker>, delivery: &Delivery) -> Self {
-        let lane = delivery.binding.limit(&*delivery.message).map(|_| delivery.binding.clone());
-        if let Some(binding) = &lane {
-            worker.service.backlog().enter(binding);
-        }
-        worker.active.set(worker.active.get() + 1);
-        Self(worker.clone(), lane)
-    }
-
-    fn of_nobody(worker: &Rc<Worker>) -> Self {
-        worker.active.set(worker.active.get() + 1);
-        Self(worker.clone(), None)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(binding) = &self.1 {
-            self.0.service.backlog().leave(binding);
-        }
-        self.0.active.set(self.0.active.get() - 1);
-        self.0.change();
-    }
-}
-
-/// That a handler waits on this thread's stack; over when dropped, also if what it waits for panics.
-struct Nested<'a>(&'a Cell<usize>);
-
-impl<'a> Nested<'a> {
-    fn new(worker: &'a Worker) -> Self {
-        worker.nested.set(worker.nested.get() + 1);
-        Self(&worker.nested)
-    }
-}
-
-impl Drop for Nested<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
-    }
-}
-
-/// That a handler uses the state of its service; over when dropped.
-struct Hold(Option<(Rc<Worker>, (u64, u32))>);
-
-impl Hold {
-    fn new(worker: &Rc<Worker>, delivery: &Delivery) -> Self {
-        if worker.service.state.is_none() {
-            return Self(None);
-        }
-        let me = (delivery.message.head().seq, delivery.slot);
-        worker.service.lock_holders().push((me, delivery.binding.access));
-        Self(Some((worker.clone(), me)))
-    }
-}
-
-impl Hold {
-    fn let_go(&mut self) {
-        if let Some((worker, me)) = self.0.take() {
-            worker.service.lock_holders().retain(|(holder, _)| *holder != me);
-            worker.change();
-        }
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.let_go();
-    }
 }

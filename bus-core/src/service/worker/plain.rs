@@ -1,0 +1,109 @@
+//! Running handlers that take nothing but what travels: the plain listeners of an event as one group,
+//! and a call as the function that it is. No context is made, and nothing is allocated.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{Entry, Started, Worker, unharmed};
+use crate::binding::Counts;
+use crate::current::Current;
+use crate::delivery::Delivery;
+use crate::failure::Failure;
+use crate::message::{Head, Message, Ran};
+
+impl Worker {
+    /// Runs plain listeners of one event, one after another: one start, one end, one settling.
+    #[inline]
+    pub(super) fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>, group: usize, len: usize) {
+        let (head, progress) = (message.head(), self.service.progress());
+        let mut started = Started::several(&*self.service, len as u64);
+        let apart = match self.run_on(message, head, group) {
+            Ran::All => 0,
+            ran => self.run_apart(message, group, ran),
+        };
+        let done = progress.place() - apart;
+        // Who has the only handle makes no further one meanwhile, and nobody is left who could look.
+        if done > 0 && Arc::strong_count(message) > 1 {
+            head.settle_all(done);
+        }
+        started.deliveries -= self.given_back.take();
+        if progress.is_cut() {
+            for delivery in self.service.take_cut_short() {
+                self.bus.refuse(&self.service, Entry::one(delivery));
+            }
+        }
+    }
+
+    /// Runs the listeners of a group from where it is.
+    #[inline]
+    fn run_on(&self, message: &Arc<dyn Message>, head: &Head, group: usize) -> Ran {
+        let progress = self.service.progress();
+        let run = || {
+            let ran = catch_unwind(AssertUnwindSafe(|| message.run_group(group, progress)));
+            ran.unwrap_or_else(|panic| Ran::Failed(Box::new(Failure::panic(panic))))
+        };
+        if self.frame.enter(head) {
+            let ran = run();
+            self.frame.leave();
+            return ran;
+        }
+        let _inside = Current::group(&self.home, message).enter();
+        run()
+    }
+
+    /// Goes on with a group of which a listener failed, or is none of its functions. Says how many are
+    /// settled by themselves.
+    #[cold]
+    fn run_apart(self: &Rc<Self>, message: &Arc<dyn Message>, group: usize, mut ran: Ran) -> usize {
+        let progress = self.service.progress();
+        let targets = message.route().and_then(|route| route.groups.get(group));
+        let targets = targets.map_or(&[][..], |group| &group.targets);
+        let mut apart = 0;
+        loop {
+            let failure = match ran {
+                Ran::All => break,
+                Ran::Failed(failure) => Some(*failure),
+                Ran::Unfit => None,
+            };
+            let Some(target) = targets.get(progress.place()) else { break };
+            let delivery = target.delivery(message, 1);
+            apart += 1;
+            unharmed(&self.service, || match failure {
+                Some(failure) => self.conclude(delivery, Err(failure)),
+                None => self.run_started(delivery),
+            });
+            progress.advance();
+            if progress.at().is_none() {
+                break;
+            }
+            ran = self.run_on(message, message.head(), group);
+        }
+        apart
+    }
+
+    /// Runs a plain command that is called for the first time.
+    pub(super) fn run_call(self: &Rc<Self>, call: &Arc<dyn Message>) {
+        let Some(binding) = call.handler() else { return };
+        let delivery = || Delivery::first(binding.clone(), call.clone());
+        let plain = binding.plain.filter(|_| self.bus.is_bare());
+        let is_wanted = call.call().is_some_and(|caller| !caller.is_cancelled());
+        let head = call.head();
+        let Some(plain) = plain.filter(|_| is_wanted && self.frame.enter(head)) else {
+            return self.run_sync(delivery());
+        };
+        let _started = Started::new(&*self.service);
+        self.service.progress().enter(0);
+        let ran = catch_unwind(AssertUnwindSafe(|| call.run_plain(plain)));
+        self.frame.leave();
+        match ran {
+            Ok(Some(Ok(()))) => {
+                Counts::add_alone(&binding.counts.handled);
+                head.settle_call();
+            }
+            Ok(Some(Err(failure))) => self.conclude(delivery(), Err(failure)),
+            Ok(None) => self.run_started(delivery()),
+            Err(panic) => self.conclude(delivery(), Err(Failure::panic(panic))),
+        }
+    }
+}
