@@ -21,20 +21,17 @@ use tokio::time::Instant;
 use crate::config::QueueType;
 use crate::connection::{Link, Open};
 use crate::error::{self, short};
-use crate::gauge::{Busy, Gauge};
-use crate::lane::{Event, Lane, Parcel};
+use crate::gauge::Gauge;
+use crate::lane::{Event, Parcel};
 use crate::publish::Publisher;
-use crate::recent::{Attempt, Known, Recent};
+use crate::recent::Recent;
 use crate::retry::{self, Rung};
-use crate::settle::{Load, Order, Settler, nothing};
+use crate::session::{Held, LINGER, LINGER_IDLE, Session};
+use crate::settle::{Order, Settler, nothing};
 use crate::topology::{Place, Refused, declare_command, declare_queue};
-use crate::unsettled::{Ack, Flush, Unsettled};
+use crate::unsettled::{Flush, Unsettled};
 use crate::wire::{self, Outcome, Received, Site, Stamp};
 
-/// How long an acknowledgement may wait for others to go with it.
-const LINGER: Duration = Duration::from_millis(5);
-/// The same, while nothing else is in flight.
-const LINGER_IDLE: Duration = Duration::from_millis(1);
 /// How many orders or deliveries are taken before the other kind has its turn.
 const TURN: usize = 256;
 
@@ -122,58 +119,6 @@ pub(crate) struct Task {
     recent: Recent,
     /// What is about to be given to the bus.
     incoming: Vec<Incoming>,
-}
-
-/// A message that the broker takes for delivered and not settled.
-struct Held {
-    message: Arc<Envelope>,
-    /// Its id and source are those of no other event.
-    unique: bool,
-    handled: bool,
-    _busy: Busy,
-}
-
-impl Held {
-    /// What is to be remembered of it, if it comes again; `open` is how its settling shows, while the
-    /// bus has it.
-    fn known(self, open: Option<(Arc<Settler>, u64)>) -> (String, Known) {
-        let Self { message, unique, handled, .. } = self;
-        let (number, lost) = (message.attempt, message.lost);
-        // Mostly, nobody else has it any more.
-        let (id, source) = match Arc::try_unwrap(message) {
-            Ok(message) => (message.id, message.source),
-            Err(message) => (message.id.clone(), message.source.clone()),
-        };
-        let attempt = Attempt { source, number, lost };
-        let known = match open {
-            _ if !unique => Known::Survived,
-            _ if handled => Known::Handled(attempt),
-            Some((settler, tag)) => Known::Open(attempt, settler, tag),
-            None => Known::Survived,
-        };
-        (id, known)
-    }
-}
-
-/// One channel of a consumer.
-struct Session {
-    channel: Channel,
-    lane: Lane,
-    settler: Arc<Settler>,
-    number: u64,
-    unsettled: Unsettled<Held>,
-    /// What the broker was told of last, and may not know.
-    told: VecDeque<(String, Known)>,
-    /// What is to be acknowledged; empty but for its memory.
-    acks: Vec<u64>,
-    /// Calls for another server, once this one has ended.
-    passed_on: Vec<(u64, Arc<Envelope>)>,
-    linger: Option<Instant>,
-    /// How long it lingers while nothing else is in flight.
-    linger_idle: Duration,
-    batch: usize,
-    /// How much the broker sends ahead.
-    ahead: usize,
 }
 
 impl Task {
@@ -493,7 +438,7 @@ impl Task {
         let handled = unique && known.is_some_and(|known| known.is_handled(&message));
         let message = Arc::new(message);
         let busy = self.shared.gauge.busy();
-        let held = Held { message: message.clone(), unique, handled, _busy: busy };
+        let held = Held::new(message.clone(), unique, handled, busy);
         if !session.unsettled.deliver(tag, held) {
             // An acknowledgement of many would tell of it too. On another channel it comes again.
             return Err(Refused::Lost(std::io::Error::other("a delivery is missing").into()));
@@ -561,66 +506,6 @@ impl Task {
             death: Some((reason, SystemTime::now())),
         };
         session.carry(tag, message, Place::Dead(queue.name.clone()), stamp);
-    }
-}
-
-impl Session {
-    /// Puts a copy into another queue; the message itself is settled once that is confirmed.
-    fn carry(&mut self, tag: u64, message: Arc<Envelope>, place: Place, stamp: Stamp) {
-        // From here on nobody else settles it.
-        self.unsettled.take(tag);
-        self.settler.carry(tag, Load { message, stamp, place });
-    }
-
-    /// Notes what the bus has acknowledged; whether there was anything.
-    fn collect(&mut self) -> bool {
-        self.settler.take_acks(&mut self.acks);
-        let any = !self.acks.is_empty();
-        for tag in self.acks.drain(..) {
-            if let Some(held) = self.unsettled.finish(tag) {
-                held.handled = true;
-            }
-        }
-        any
-    }
-
-    /// Tells the broker what is worth telling now.
-    fn acknowledge(&mut self, ending: bool) {
-        self.collect();
-        if ending {
-            self.flush(Flush::All);
-        } else if self.unsettled.done() >= self.batch {
-            self.flush(Flush::InOrder);
-        }
-        // With little in flight, what follows may still be on its way here.
-        let linger = if self.unsettled.open() < self.batch { self.linger_idle } else { LINGER };
-        let until = Instant::now() + linger;
-        self.linger = Some(self.linger.map_or(until, |set| set.min(until)));
-    }
-
-    /// The time is over for which acknowledgements wait for others.
-    fn lingered(&mut self) {
-        let busy = self.collect();
-        self.flush(Flush::All);
-        let until = || Some(Instant::now() + LINGER);
-        self.linger = if busy || !self.settler.rest() { until() } else { None };
-    }
-
-    /// Tells the broker. It is on its way in order with all else of the channel, also with its end.
-    fn flush(&mut self, how: Flush) {
-        let (told, most) = (&mut self.told, 2 * self.ahead);
-        let acks = self.unsettled.flush(how, |held| {
-            if told.len() == most {
-                told.pop_front();
-            }
-            told.push_back(held.known(None));
-        });
-        for ack in acks {
-            match ack {
-                Ack::UpTo(tag) => self.lane.ack(tag, true),
-                Ack::One(tag) => self.lane.ack(tag, false),
-            }
-        }
     }
 }
 

@@ -59,6 +59,7 @@ mod pump;
 mod recent;
 mod retry;
 mod screen;
+mod session;
 mod settle;
 mod socket;
 mod thread;
