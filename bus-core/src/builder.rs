@@ -221,9 +221,9 @@ impl Builder {
         }
         report.ok()?;
         log(&catalog);
-        let (table, consumers) = assemble(&catalog, &self.defaults);
-        let upcasts = Upcasts::new(&catalog.events);
         let clock = self.clock.unwrap_or_else(Clock::system);
+        let (table, consumers) = assemble(&catalog, &self.defaults, &clock);
+        let upcasts = Upcasts::new(&catalog.events);
         let broker = self.url.as_deref().filter(|url| names_broker(url) && testing.is_none());
         let remote = broker.map(|url| Remote::connect(url, &self.limits, &clock)).transpose()?;
         if let Some(remote) = &remote {
@@ -378,14 +378,14 @@ fn is_selected(catalog: &Catalog, service: &str) -> bool {
 }
 
 /// Makes the services, commands and bindings of the selected part of `catalog`.
-fn assemble(catalog: &Catalog, defaults: &Defaults) -> (Table, Vec<Consumer>) {
+fn assemble(catalog: &Catalog, defaults: &Defaults, clock: &Clock) -> (Table, Vec<Consumer>) {
     let services: HashMap<&str, Arc<Service>> = catalog
         .services
         .iter()
         .filter(|(_, entry)| entry.selected || entry.stands_in)
         .map(|(name, entry)| {
             let state = entry.state.filter(|_| entry.selected);
-            let service = Service::new(name.as_str().into(), defaults.mailbox, state);
+            let service = Service::new(name.as_str().into(), clock, defaults.mailbox, state);
             (name.as_str(), Arc::new(service))
         })
         .collect();

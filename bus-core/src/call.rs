@@ -9,6 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 use event_listener::{Event as Notify, EventListener};
 
 use crate::binding::Binding;
+use crate::clock::Clock;
 use crate::codec::{DecodeFn, EncodeFn};
 use crate::command::CommandDescriptor;
 use crate::context::Context;
@@ -138,6 +139,10 @@ where
         Some(&self.binding)
     }
 
+    fn plain_call(&self) -> Option<&Arc<Binding>> {
+        Some(&self.binding).filter(|binding| binding.plain.is_some())
+    }
+
     fn payload(&self) -> Payload<'_> {
         Payload::Encoded(b"null")
     }
@@ -213,6 +218,10 @@ where
         self.cancelled.store(true, Ordering::Release);
         self.cancel.notify(usize::MAX);
         self.answer.fill(Err(ExecuteError::Cancelled));
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        Some(self.binding.service.clock.clone())
     }
 
     fn target(self: Arc<Self>) -> Option<Target> {

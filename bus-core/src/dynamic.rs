@@ -14,6 +14,7 @@ use event_listener::{Event as Notify, EventListener};
 use crate::binding::{Binding, Counts, Policy};
 use crate::bus::Bus;
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::closure::{Closure, CommandFn, ListenerFn};
 use crate::error::{CodecError, Error, ErrorKind, Result};
 use crate::event::Topic;
@@ -383,7 +384,8 @@ impl Bus {
         if let Some(service) = &dynamic.service {
             return Ok(service.clone());
         }
-        let service = Arc::new(Service::new(SERVICE.into(), self.0.defaults.mailbox, None));
+        let bound = self.0.defaults.mailbox;
+        let service = Arc::new(Service::new(SERVICE.into(), self.clock(), bound, None));
         // Before the bus is open, the service starts with the others.
         if self.0.gate.is_open() {
             crate::lifecycle::start_one(self, &service)?;
@@ -498,6 +500,10 @@ impl Reply<Vec<u8>, Failure> for EncodedCall {
         self.cancelled.store(true, Ordering::Release);
         self.cancel.notify(usize::MAX);
         self.answer.fill(Err(ExecuteError::Cancelled));
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        Some(self.binding.service.clock.clone())
     }
 
     fn target(self: Arc<Self>) -> Option<Target> {

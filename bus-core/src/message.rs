@@ -47,6 +47,10 @@ pub(crate) trait Message: Any + Send + Sync {
     fn handler(&self) -> Option<&Arc<Binding>> {
         None
     }
+    /// The plain command of a call that was made in this process.
+    fn plain_call(&self) -> Option<&Arc<Binding>> {
+        None
+    }
     /// Where it came from, if a transport brought it.
     fn arrival(&self) -> Option<&Arrival> {
         None

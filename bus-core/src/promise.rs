@@ -3,9 +3,11 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+use sync_wrapper::SyncWrapper;
 
 use crate::bus::Bus;
 use crate::clock::{Clock, Sleep, later};
@@ -56,15 +58,16 @@ use crate::waits::Target;
 /// ```
 pub struct Promise<T, E = Infallible> {
     answer: Source<T, E>,
-    deadline: Option<(Clock, Instant)>,
+    /// By the clock of its bus.
+    deadline: Option<Instant>,
     late: Option<Box<Late>>,
 }
 
 /// Where the answer comes from.
 enum Source<T, E> {
-    /// It is there, until it is taken. The mutex is never locked: it makes the promise `Sync`,
-    /// whatever the answer is.
-    Here(StdMutex<Option<Result<T, ExecuteError<E>>>>),
+    /// It is there, until it is taken. Nobody looks at it but who takes it, so that the promise is
+    /// `Sync` whatever the answer is.
+    Here(SyncWrapper<Option<Result<T, ExecuteError<E>>>>),
     There(Arc<dyn Reply<T, E>>),
 }
 
@@ -89,12 +92,14 @@ pub(crate) trait Reply<T, E>: Send + Sync {
     fn is_done(&self) -> bool;
     /// Asks the handler to stop, and answers `Cancelled` unless the answer is there.
     fn cancel(&self);
+    /// The clock of its bus, if it has a limit in time.
+    fn clock(&self) -> Option<Clock>;
     /// The handler that is to give the answer.
     fn target(self: Arc<Self>) -> Option<Target>;
 }
 
 impl<T, E> Promise<T, E> {
-    pub(crate) fn new(reply: Arc<dyn Reply<T, E>>, deadline: Option<(Clock, Instant)>) -> Self {
+    pub(crate) fn new(reply: Arc<dyn Reply<T, E>>, deadline: Option<Instant>) -> Self {
         Self { answer: Source::There(reply), deadline, late: None }
     }
 
@@ -125,11 +130,18 @@ impl<T, E> Promise<T, E> {
         {
             return answer;
         }
+        // Mostly, who waits for one of many finds it there.
+        if let (Source::There(reply), None) = (&self.answer, &self.late)
+            && let Poll::Ready(answer) = park::once(|cx| reply.poll(cx))
+        {
+            return answer;
+        }
+        let clock = self.clock();
         // The system clock is waited for by parking, which needs no timer.
-        let system = self.deadline.take_if(|(clock, _)| !clock.is_manual());
+        let system = self.deadline.take_if(|_| !clock.as_ref().is_some_and(Clock::is_manual));
         let drive = self.late.as_ref().and_then(|late| late.drive.as_ref());
-        let deadline = match (&system, &self.deadline, drive) {
-            (Some((_, deadline)), ..) => Some(*deadline),
+        let deadline = match (system, clock.zip(self.deadline), drive) {
+            (Some(deadline), ..) => Some(deadline),
             // Virtual time stands while a handler runs. Should one never end, this wait still does.
             (None, Some((clock, deadline)), Some(_)) => {
                 Some(later(Instant::now(), deadline.saturating_duration_since(clock.now())))
@@ -180,7 +192,14 @@ impl<T, E> Promise<T, E> {
 
     /// When it is over at the latest, by the clock of its bus.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline.as_ref().map(|(_, deadline)| *deadline)
+        self.deadline
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        match &self.answer {
+            Source::Here(_) => None,
+            Source::There(reply) => reply.clock(),
+        }
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
@@ -198,10 +217,14 @@ impl<T, E> Promise<T, E> {
         if answer.is_ready() {
             return answer;
         }
-        let Some((clock, deadline)) = &self.deadline else { return Poll::Pending };
-        let late = self.late.get_or_insert_default();
-        let sleep = late.sleep.get_or_insert_with(|| clock.sleep_until(*deadline));
-        Pin::new(sleep).poll(cx).map(|()| Err(ExecuteError::Timeout))
+        let Some(deadline) = self.deadline else { return Poll::Pending };
+        if self.late().sleep.is_none() {
+            self.late().sleep = self.clock().map(|clock| clock.sleep_until(deadline));
+        }
+        match &mut self.late().sleep {
+            Some(sleep) => Pin::new(sleep).poll(cx).map(|()| Err(ExecuteError::Timeout)),
+            None => Poll::Pending,
+        }
     }
 
     /// Waits on this thread for the answer, `limit` at the most.
@@ -217,8 +240,8 @@ impl<T, E> Promise<T, E> {
     /// the command itself holds as well. The command goes on.
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
-        if let Some((clock, deadline)) = &mut self.deadline {
-            *deadline = (*deadline).min(clock.after(limit));
+        if let Some((clock, deadline)) = self.clock().zip(self.deadline) {
+            self.deadline = Some(deadline.min(clock.after(limit)));
             if let Some(late) = &mut self.late {
                 late.sleep = None;
             }
@@ -274,7 +297,7 @@ impl<T, E> Promise<T, E> {
     {
         let answer = match self.answer {
             Source::Here(mut answer) => {
-                Source::Here(StdMutex::new(taken(&mut answer).map(convert)))
+                Source::Here(SyncWrapper::new(taken(&mut answer).map(convert)))
             }
             Source::There(inner) => Source::There(Arc::new(Mapped { inner, convert })),
         };
@@ -295,13 +318,13 @@ impl<T: Send + 'static, E: Send + 'static> Promise<T, E> {
 
     /// A promise whose answer is there.
     pub(crate) fn ready(answer: Result<T, ExecuteError<E>>) -> Self {
-        Self { answer: Source::Here(StdMutex::new(Some(answer))), deadline: None, late: None }
+        Self { answer: Source::Here(SyncWrapper::new(Some(answer))), deadline: None, late: None }
     }
 }
 
 /// Takes an answer that is there.
-fn taken<A>(answer: &mut StdMutex<Option<A>>) -> Option<A> {
-    answer.get_mut().unwrap_or_else(PoisonError::into_inner).take()
+fn taken<A>(answer: &mut SyncWrapper<Option<A>>) -> Option<A> {
+    answer.get_mut().take()
 }
 
 impl<T, E> Future for Promise<T, E> {
@@ -350,6 +373,10 @@ where
 
     fn cancel(&self) {
         self.inner.cancel();
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.inner.clock()
     }
 
     fn target(self: Arc<Self>) -> Option<Target> {
@@ -413,6 +440,7 @@ impl<T, E> Slot<T, E> {
     }
 }
 
+#[cfg(test)]
 impl<T: Send, E: Send> Reply<T, E> for Slot<T, E> {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
         self.take(cx)
@@ -424,6 +452,10 @@ impl<T: Send, E: Send> Reply<T, E> for Slot<T, E> {
 
     fn cancel(&self) {
         self.fill(Err(ExecuteError::Cancelled));
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        Some(Clock::system())
     }
 
     fn target(self: Arc<Self>) -> Option<Target> {
@@ -457,11 +489,10 @@ mod tests {
     #[test]
     fn a_limit_ends_the_wait_and_not_the_command() {
         let slot = Arc::new(Slot::<u32, Infallible>::default());
-        let clock = Clock::system();
-        let far = clock.now() + Duration::from_secs(3600);
-        let promise = Promise::new(slot.clone(), Some((clock.clone(), far)));
+        let far = Instant::now() + Duration::from_secs(3600);
+        let promise = Promise::new(slot.clone(), Some(far));
         assert_eq!(promise.wait_timeout(Duration::from_millis(1)), Err(ExecuteError::Timeout));
-        let promise = Promise::new(slot, Some((clock, far))).timeout(Duration::from_millis(1));
+        let promise = Promise::new(slot, Some(far)).timeout(Duration::from_millis(1));
         assert_eq!(futures_lite::future::block_on(promise), Err(ExecuteError::Timeout));
     }
 }

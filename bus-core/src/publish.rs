@@ -10,7 +10,6 @@ use serde::de::DeserializeOwned;
 use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::call::{Call, Spec, Task};
-use crate::clock::Clock;
 use crate::codec;
 use crate::current::{self, Home};
 use crate::delivery::Delivery;
@@ -504,9 +503,10 @@ impl Bus {
         promise
     }
 
-    pub(crate) fn deadline_of(&self, binding: &Binding) -> (Clock, Instant) {
+    /// When the answer of a call that is made now has to be there.
+    pub(crate) fn deadline_of(&self, binding: &Binding) -> Instant {
         let limit = binding.policy.timeout.unwrap_or(self.0.defaults.command_timeout);
-        (self.clock().clone(), self.clock().after(limit))
+        self.clock().after(limit)
     }
 
     /// Brings a call to the service of its command.

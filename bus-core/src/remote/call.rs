@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Remote, answer};
 use crate::bus::{Bus, Shared};
+use crate::clock::Clock;
 use crate::current;
 use crate::execute_error::{ExecuteError, NotFound};
 use crate::failure::Failure;
@@ -19,6 +20,7 @@ struct Elsewhere {
     command: String,
     /// The id of its message.
     id: String,
+    clock: Clock,
     answer: Slot<Vec<u8>, Failure>,
 }
 
@@ -43,6 +45,10 @@ impl Reply<Vec<u8>, Failure> for Elsewhere {
         }
     }
 
+    fn clock(&self) -> Option<Clock> {
+        Some(self.clock.clone())
+    }
+
     fn target(self: Arc<Self>) -> Option<Target> {
         None
     }
@@ -65,10 +71,10 @@ impl Remote {
             bus: Arc::downgrade(&bus.0),
             command: unknown.command.clone(),
             id: message.id.clone(),
+            clock: bus.clock().clone(),
             answer: Slot::default(),
         });
-        let deadline = (bus.clock().clone(), bus.clock().after(limit));
-        let promise = Promise::new(call.clone(), Some(deadline));
+        let promise = Promise::new(call.clone(), Some(bus.clock().after(limit)));
         let command = unknown.command.clone();
         let done = Resolver::new(move |result| {
             call.answer.fill(match result {

@@ -118,10 +118,7 @@ impl Backlog {
                 self.running = Some(message.clone());
             }
             Some((place, len))
-        } else if message.handler().is_some_and(|binding| binding.plain.is_some())
-            && message.call().is_some()
-            && message.arrival().is_none()
-        {
+        } else if message.plain_call().is_some() {
             None
         } else {
             return self.next(service).map(Next::One);

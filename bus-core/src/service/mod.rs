@@ -27,6 +27,7 @@ pub(crate) use self::turn::Turn;
 pub(crate) use self::worker::spawn;
 use crate::binding::Binding;
 use crate::bus::Bus;
+use crate::clock::Clock;
 use crate::current::{Home, Inline};
 use crate::delivery::Delivery;
 use crate::failure::Failure;
@@ -36,6 +37,8 @@ use crate::waits::Invocation;
 /// A service as every thread sees it. Its state stays with its worker.
 pub(crate) struct Service {
     pub(crate) name: Arc<str>,
+    /// That of its bus.
+    pub(crate) clock: Clock,
     pub(crate) mailbox: Mailbox<Entry>,
     /// What macros say of its state, if it has one.
     pub(crate) state: Option<&'static ServiceDescriptor>,
@@ -71,11 +74,13 @@ impl Drop for StoppedOnDrop {
 impl Service {
     pub(crate) fn new(
         name: Arc<str>,
+        clock: &Clock,
         bound: usize,
         state: Option<&'static ServiceDescriptor>,
     ) -> Self {
         Self {
             name,
+            clock: clock.clone(),
             mailbox: Mailbox::new(bound),
             state,
             thread: Mutex::new(None),

@@ -84,7 +84,7 @@ impl Worker {
 
     /// Runs a plain command that is called for the first time.
     pub(super) fn run_call(self: &Rc<Self>, call: &Arc<dyn Message>) {
-        let Some(binding) = call.handler() else { return };
+        let Some(binding) = call.plain_call() else { return };
         let delivery = || Delivery::first(binding.clone(), call.clone());
         let plain = binding.plain.filter(|_| self.bus.is_bare());
         let is_wanted = call.call().is_some_and(|caller| !caller.is_cancelled());
