@@ -74,7 +74,8 @@ fn nothing_is_lost_while_processes_the_broker_and_connections_die() {
     let share = orders.lines().len() / (faults.len() + 1);
     let (mut kills, mut cuts) = (0, 0);
     for (index, lines) in orders.lines().chunks(share.max(1)).enumerate() {
-        // At first nobody has anything to handle.
+        // While the processes start, nobody has anything to handle, and queues that are young do not
+        // survive their broker.
         match index.checked_sub(1).and_then(|index| faults.get(index)) {
             Some(Fault::KillConsumer) => {
                 fleet.kill_one(&mut random);
@@ -99,7 +100,7 @@ fn nothing_is_lost_while_processes_the_broker_and_connections_die() {
         // Else the next fault would hit who is still down, and show nothing.
         fleet.wait_for_work();
         if index == 0 {
-            // A young queue would not survive the broker's death; by now all are declared.
+            // Each process declares the queues of all that are linked before it handles anything.
             rabbit.flush();
         }
     }

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use bus::prelude::*;
 use bus::{ErrorKind, Reason};
 use support::{Log, has, text};
@@ -217,6 +219,9 @@ mod dropped {
     #[listener]
     fn hears(_: &Bomb) {}
 
+    #[listener]
+    fn hears_too(_: &Bomb) {}
+
     #[command]
     fn ping() -> u32 {
         1
@@ -230,6 +235,17 @@ mod dropped {
             assert_eq!(ping::on(&bus).execute().wait(), Ok(1));
         }
         bus.shutdown().unwrap();
+    }
+
+    #[test]
+    fn a_payload_that_panics_when_it_is_dropped_loses_no_event_behind_it() {
+        let bus = bus::builder().services(["dropped"]).build().unwrap();
+        for _ in 0..20 {
+            drop(bus.fire(Bomb {}));
+        }
+        assert_eq!(bus.fire(Bomb {}).handled().wait().unwrap().len(), 2);
+        // It waits for every event that was accepted.
+        bus.shutdown_within(Duration::from_secs(5)).unwrap();
     }
 }
 
@@ -258,9 +274,39 @@ mod unreadable {
         Err(Unreadable)
     }
 
+    #[command(local, inline)]
+    fn errs_here() -> Result<(), Unreadable> {
+        Err(Unreadable)
+    }
+
     #[command]
     fn ping() -> u32 {
         1
+    }
+
+    #[test]
+    fn an_error_that_panics_when_it_is_read_keeps_no_shutdown_waiting() {
+        let bus = bus::builder().services(["unreadable"]).build().unwrap();
+        let (called, has_called) = std::sync::mpsc::channel::<()>();
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let bus = &bus;
+            scope.spawn(move || {
+                // The first call finds the way, the others take it.
+                for _ in 0..3 {
+                    let error = errs_here::on(bus).execute().wait();
+                    let error = error.map_err(|error| error.map_handler(drop));
+                    assert_eq!(error, Err(ExecuteError::Panicked));
+                }
+                drop(called);
+                // It lives on, and does nothing more.
+                let _ = stopped.recv();
+            });
+            let _ = has_called.recv();
+            let stopped = bus.shutdown_within(Duration::from_secs(5));
+            drop(stop);
+            stopped.unwrap();
+        });
     }
 
     #[test]

@@ -19,8 +19,7 @@ use crate::trace::Origin;
 use crate::waits::Invocation;
 
 /// What a thread runs.
-#[derive(Default)]
-pub(crate) struct Running {
+pub(crate) struct Stack {
     /// Whatever runs with a place of its own.
     current: Option<Current>,
     /// On the own thread of a service: what runs below that.
@@ -29,7 +28,7 @@ pub(crate) struct Running {
     direct: Option<Rc<dyn Frame>>,
 }
 
-impl Running {
+impl Stack {
     pub(crate) const NOTHING: Self = Self { current: None, group: None, direct: None };
 
     /// Whether it is plain to see that no handler runs.
@@ -67,7 +66,7 @@ pub(crate) trait Frame {
 /// Nothing is called directly on this thread any more.
 #[inline]
 pub(crate) fn leave_direct() {
-    let direct = here::with(|here| here.running.direct.take());
+    let direct = here::with(|here| here.stack.direct.take());
     drop(direct);
 }
 
@@ -85,13 +84,13 @@ impl GroupFrame {
     pub(crate) fn new(home: &Rc<Home>) -> Rc<Self> {
         let frame =
             Rc::new(Self { home: home.clone(), seq: Cell::new(0), correlation: Cell::new(0) });
-        here::with(|here| here.running.group = Some(frame.clone()));
+        here::with(|here| here.stack.group = Some(frame.clone()));
         frame
     }
 
     /// The thread has no service any more.
     pub(crate) fn forget() {
-        let group = here::with(|here| here.running.group.take());
+        let group = here::with(|here| here.stack.group.take());
         drop(group);
     }
 
@@ -337,7 +336,7 @@ impl Current {
 /// Looks at the handler that this thread is running.
 pub(crate) fn with<R>(look: impl FnOnce(&Current) -> R) -> Option<R> {
     here::look(|here| {
-        let Running { current, group, direct } = &here.running;
+        let Stack { current, group, direct } = &here.stack;
         if let Some(current) = current {
             return Some(look(current));
         }
@@ -350,7 +349,7 @@ pub(crate) fn with<R>(look: impl FnOnce(&Current) -> R) -> Option<R> {
 /// Whether it is plain to see that this thread runs no handler.
 #[inline]
 pub(crate) fn is_quiet() -> bool {
-    here::look(|here| here.running.is_quiet())
+    here::look(|here| here.stack.is_quiet())
 }
 
 /// Whether this thread is running a handler.
@@ -359,7 +358,7 @@ pub(crate) fn is_any() -> bool {
 }
 
 fn replace(current: Option<Current>) -> Option<Current> {
-    here::with(|here| std::mem::replace(&mut here.running.current, current))
+    here::with(|here| std::mem::replace(&mut here.stack.current, current))
 }
 
 /// The bus whose handler this thread is running.

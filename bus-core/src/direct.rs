@@ -9,7 +9,6 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::thread;
 
 use crate::binding::Binding;
 use crate::bus::{Bus, Shared};
@@ -26,7 +25,7 @@ use crate::router::{Route, Target};
 use crate::table::Command;
 
 /// What became of an event whose listeners are called.
-pub(crate) enum Fired {
+pub(crate) enum Called {
     /// These have handled it.
     Heard(Heard),
     Stopped(Box<Stopped>),
@@ -93,38 +92,36 @@ impl<E: Event> Direct<E> {
 
     /// Calls the listeners.
     #[inline]
-    pub(crate) fn fire(&self, bus: &Bus, event: &E) -> Fired {
+    pub(crate) fn fire(&self, bus: &Bus, event: &E) -> Called {
         self.lane.enter();
         if bus.epoch() != self.epoch {
             current::leave_direct();
             self.lane.leave(bus);
-            return Fired::Not;
+            return Called::Not;
         }
         self.at.set(0);
         self.seq.set(0);
         let ran = catch_unwind(AssertUnwindSafe(|| self.run(event)));
         current::leave_direct();
-        if let Ok(Ok(())) = ran {
-            let fired = self.fired.load(Ordering::Relaxed) + 1;
-            self.fired.store(fired, Ordering::Relaxed);
-            self.lane.leave(bus);
-            return Fired::Heard(self.heard);
+        match ran {
+            Ok(Ok(())) => {
+                let fired = self.fired.load(Ordering::Relaxed) + 1;
+                self.fired.store(fired, Ordering::Relaxed);
+                self.lane.leave(bus);
+                Called::Heard(self.heard)
+            }
+            Ok(Err(failure)) => self.stop(bus, failure),
+            Err(panic) => self.stop(bus, Failure::panic(panic)),
         }
-        self.stop(bus, ran)
     }
 
     #[cold]
-    fn stop(&self, bus: &Bus, ran: thread::Result<HandlerResult>) -> Fired {
-        let failure = match ran {
-            Ok(Ok(())) => return Fired::Heard(self.heard),
-            Ok(Err(failure)) => failure,
-            Err(panic) => Failure::panic(panic),
-        };
+    fn stop(&self, bus: &Bus, failure: Failure) -> Called {
         // Counted by the bus from here on, before the lane says that it is over.
         let inline = bus.count_inline();
         self.lane.leave(bus);
         let (route, at, seq) = (self.route.clone(), self.at.get(), self.seq.get());
-        Fired::Stopped(Box::new(Stopped { route, at, failure, seq, inline }))
+        Called::Stopped(Box::new(Stopped { route, at, failure, seq, inline }))
     }
 
     fn run(&self, event: &E) -> HandlerResult {
@@ -201,29 +198,29 @@ impl<A: 'static, T: 'static, E: 'static> DirectCommand<A, T, E> {
     #[inline]
     pub(crate) fn call(&self, bus: &Bus, args: A) -> Result<T, ExecuteError<E>> {
         self.seq.set(0);
-        let ran = catch_unwind(AssertUnwindSafe(|| (self.command.run)(args)));
+        // What an error says of itself is the user's too.
+        let failure = |error: E| (self.command.errors.failure(&error), error);
+        let run = || (self.command.run)(args).map_err(failure);
+        let ran = catch_unwind(AssertUnwindSafe(run));
         current::leave_direct();
-        let answer = match ran {
+        let (failure, error) = match ran {
             Ok(Ok(answer)) => {
                 self.times.store(self.times.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-                Ok(answer)
+                self.lane.leave(bus);
+                return Ok(answer);
             }
-            Ok(Err(error)) => {
-                self.fail(&self.command.errors.failure(&error));
-                Err(ExecuteError::Handler(error))
-            }
-            Err(panic) => {
-                self.fail(&Failure::panic(panic));
-                Err(ExecuteError::Panicked)
-            }
+            Ok(Err((failure, error))) => (failure, ExecuteError::Handler(error)),
+            Err(panic) => (Failure::panic(panic), ExecuteError::Panicked),
         };
+        self.binding.count_failure(&failure);
         self.lane.leave(bus);
-        answer
+        self.tell(&failure);
+        Err(error)
     }
 
+    /// Whoever listens to the log may use the bus, so that nothing is held meanwhile.
     #[cold]
-    fn fail(&self, failure: &Failure) {
-        self.binding.count_failure(failure);
+    fn tell(&self, failure: &Failure) {
         let handler = &*self.binding.name;
         if failure.reason() == Reason::Panic {
             tracing::error!(handler, %failure, "a command panicked");

@@ -502,8 +502,8 @@ impl Reply<Vec<u8>, Failure> for EncodedCall {
         self.answer.fill(Err(ExecuteError::Cancelled));
     }
 
-    fn clock(&self) -> Option<Clock> {
-        Some(self.binding.service.clock.clone())
+    fn clock(&self) -> Clock {
+        self.binding.service.clock.clone()
     }
 
     fn target(self: Arc<Self>) -> Option<Target> {

@@ -61,10 +61,10 @@ pub(crate) trait Message: Any + Send + Sync {
         let _ = plain;
         None
     }
-    /// Runs the plain listeners of a group of the route one after another, from where `progress` is,
+    /// Runs the plain listeners of the group at a place of the route one after another, from where `progress` is,
     /// until one fails.
-    fn run_group(&self, group: usize, progress: &Progress) -> Ran {
-        let _ = (group, progress);
+    fn run_group(&self, place: usize, progress: &Progress) -> Ran {
+        let _ = (place, progress);
         Ran::Unfit
     }
     /// The handle on a caller who waits for an answer.
@@ -405,8 +405,8 @@ impl<T: Event> Message for Firing<T> {
         Function::of(plain).map(|function| function.call(self.get()))
     }
 
-    fn run_group(&self, group: usize, progress: &Progress) -> Ran {
-        let group = self.route.groups.get(group);
+    fn run_group(&self, place: usize, progress: &Progress) -> Ran {
+        let group = self.route.groups.get(place);
         let functions = group.and_then(|group| Some((group, group.functions::<T>()?)));
         let Some((group, functions)) = functions else { return Ran::Unfit };
         let payload = self.get();

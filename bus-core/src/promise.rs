@@ -92,8 +92,8 @@ pub(crate) trait Reply<T, E>: Send + Sync {
     fn is_done(&self) -> bool;
     /// Asks the handler to stop, and answers `Cancelled` unless the answer is there.
     fn cancel(&self);
-    /// The clock of its bus, if it has a limit in time.
-    fn clock(&self) -> Option<Clock>;
+    /// The clock of its bus.
+    fn clock(&self) -> Clock;
     /// The handler that is to give the answer.
     fn target(self: Arc<Self>) -> Option<Target>;
 }
@@ -195,10 +195,11 @@ impl<T, E> Promise<T, E> {
         self.deadline
     }
 
+    /// The clock of its bus, unless the answer came at once.
     fn clock(&self) -> Option<Clock> {
         match &self.answer {
             Source::Here(_) => None,
-            Source::There(reply) => reply.clock(),
+            Source::There(reply) => Some(reply.clock()),
         }
     }
 
@@ -375,7 +376,7 @@ where
         self.inner.cancel();
     }
 
-    fn clock(&self) -> Option<Clock> {
+    fn clock(&self) -> Clock {
         self.inner.clock()
     }
 
@@ -454,8 +455,8 @@ impl<T: Send, E: Send> Reply<T, E> for Slot<T, E> {
         self.fill(Err(ExecuteError::Cancelled));
     }
 
-    fn clock(&self) -> Option<Clock> {
-        Some(Clock::system())
+    fn clock(&self) -> Clock {
+        Clock::system()
     }
 
     fn target(self: Arc<Self>) -> Option<Target> {

@@ -13,7 +13,7 @@ use crate::call::{Call, Spec, Task};
 use crate::codec;
 use crate::current::{self, Home};
 use crate::delivery::Delivery;
-use crate::direct::{Fired, Stopped};
+use crate::direct::{Called, Stopped};
 use crate::dynamic::EncodedCall;
 use crate::error::{CodecError, Error, ErrorKind, Result};
 use crate::event::{Event, EventDescriptor, Topic};
@@ -114,9 +114,9 @@ impl Bus {
         let descriptor = topic.descriptor();
         match routes::way::<E>(self, descriptor) {
             Way::Direct(direct) => match direct.fire(self, &event) {
-                Fired::Heard(by) => return Receipt::heard(by),
-                Fired::Stopped(stopped) => return self.go_on(event, *stopped),
-                Fired::Not => {}
+                Called::Heard(by) => return Receipt::heard(by),
+                Called::Stopped(stopped) => return self.go_on(event, *stopped),
+                Called::Not => {}
             },
             Way::Passage(passage, route, quiet) => {
                 if passage.enter(self, &route) {

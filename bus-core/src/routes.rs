@@ -158,18 +158,18 @@ fn kept<T, X>(
 /// from here on until [`current::leave_direct`].
 pub(crate) fn way<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor) -> Way<E> {
     let address = address(descriptor);
-    let way = here::with(|Here { kept, running }| {
+    let way = here::with(|Here { kept, stack }| {
         let place = kept.find(bus, address)?;
         match &place.known {
             Known::Nothing => None,
-            Known::Direct(direct) if running.is_quiet() => {
+            Known::Direct(direct) if stack.is_quiet() => {
                 let direct: Rc<Direct<E>> = direct.clone().downcast().ok()?;
-                running.enter_direct(direct.clone());
+                stack.enter_direct(direct.clone());
                 Some(Way::Direct(direct))
             }
             // The thread's lane stands for what is called.
-            Known::Passage(passage) if !running.is_direct() => {
-                let way = |route| Way::Passage(passage.clone(), route, running.is_quiet());
+            Known::Passage(passage) if !stack.is_direct() => {
+                let way = |route| Way::Passage(passage.clone(), route, stack.is_quiet());
                 // A route that was forgotten is found by the table.
                 Some(place.route.upgrade().map_or(Way::Around, way))
             }
@@ -227,13 +227,13 @@ pub(crate) fn command<X>(
 /// runs is its, from here on until [`current::leave_direct`].
 pub(crate) fn direct_command<C: Spec>(bus: &Bus) -> Option<Rc<DirectOf<C>>> {
     let address = address(C::DESCRIPTOR);
-    here::with(|Here { kept, running }| {
+    here::with(|Here { kept, stack }| {
         let Known::Direct(direct) = &kept.find(bus, address)?.known else { return None };
-        if !running.is_quiet() {
+        if !stack.is_quiet() {
             return None;
         }
         let direct = direct.clone().downcast::<DirectOf<C>>().ok()?;
-        running.enter_direct(direct.clone());
+        stack.enter_direct(direct.clone());
         Some(direct)
     })
 }
@@ -241,14 +241,14 @@ pub(crate) fn direct_command<C: Spec>(bus: &Bus) -> Option<Rc<DirectOf<C>>> {
 /// The passage of a command, its binding, and whether no handler runs on this thread.
 pub(crate) fn command_passage<C: Spec>(bus: &Bus) -> Option<(Rc<Passage>, Arc<Binding>, bool)> {
     let address = address(C::DESCRIPTOR);
-    here::look(|Here { kept, running }| {
+    here::look(|Here { kept, stack }| {
         let place = kept.find(bus, address)?;
         let Known::Passage(passage) = &place.known else { return None };
         // The thread's lane stands for what is called.
-        if running.is_direct() {
+        if stack.is_direct() {
             return None;
         }
-        Some((passage.clone(), place.binding.upgrade()?, running.is_quiet()))
+        Some((passage.clone(), place.binding.upgrade()?, stack.is_quiet()))
     })
 }
 

@@ -45,8 +45,8 @@ impl Reply<Vec<u8>, Failure> for Elsewhere {
         }
     }
 
-    fn clock(&self) -> Option<Clock> {
-        Some(self.clock.clone())
+    fn clock(&self) -> Clock {
+        self.clock.clone()
     }
 
     fn target(self: Arc<Self>) -> Option<Target> {

@@ -34,8 +34,14 @@ struct Lane {
 
 /// What starts next.
 pub(super) enum Next {
-    /// Plain listeners of one event, as a whole: their place in its route, and how many they are.
-    Group(Arc<dyn Message>, usize, usize),
+    /// Plain listeners of one event, as a whole.
+    Group {
+        message: Arc<dyn Message>,
+        /// That of the group in the route.
+        place: usize,
+        /// How many they are.
+        len: usize,
+    },
     /// A call for the first time, of a plain command.
     Call(Arc<dyn Message>),
     One(Delivery),
@@ -124,7 +130,7 @@ impl Backlog {
             return self.next(service).map(Next::One);
         };
         Some(match (self.queue.pop_front()?, group) {
-            (Entry::First(message), Some((place, len))) => Next::Group(message, place, len),
+            (Entry::First(message), Some((place, len))) => Next::Group { message, place, len },
             (Entry::First(message), None) => Next::Call(message),
             (Entry::One(delivery), _) => Next::One(*delivery),
         })

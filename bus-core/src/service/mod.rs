@@ -161,11 +161,15 @@ impl Service {
     /// Takes the first in line of a service without state; the group that ran before is over.
     #[inline]
     fn next_entry(&self) -> Option<Next> {
-        let (next, _over) = {
+        let (next, over) = {
             let mut backlog = self.backlog();
             let over = backlog.take_running();
             (backlog.next_entry(self), over)
         };
+        if over.is_some() {
+            // It may be the last handle on a payload, and the next one has been taken already.
+            unharmed(self, || drop(over));
+        }
         next
     }
 

@@ -58,7 +58,9 @@ pub enum QueueType {
     Quorum,
     /// [Classic queues](https://www.rabbitmq.com/docs/classic-queues), on one node each. They are of the
     /// second version, which is the only one of RabbitMQ 4, and keep what waits on the disk and not in the
-    /// memory of the broker, as all of them do [since 3.12](https://www.rabbitmq.com/docs/lazy-queues).
+    /// memory of the broker, as all of them do [since 3.12](https://www.rabbitmq.com/docs/lazy-queues). On a
+    /// broker before that, here 3.10, that halves what publishing takes and doubles what consuming a backlog
+    /// takes. Queues that were declared otherwise are refused, as any that have other arguments.
     Classic,
 }
 

@@ -4,7 +4,6 @@
 //! suspected of killing its consumers: it is moved, counted, to a queue beside, from which one at a
 //! time is taken.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -29,7 +28,7 @@ use crate::retry::{self, Rung};
 use crate::session::{Held, LINGER, LINGER_IDLE, Session};
 use crate::settle::{Order, Settler, nothing};
 use crate::topology::{Place, Refused, declare_command, declare_queue};
-use crate::unsettled::{Flush, Unsettled};
+use crate::unsettled::Flush;
 use crate::wire::{self, Outcome, Received, Site, Stamp};
 
 /// How many orders or deliveries are taken before the other kind has its turn.
@@ -243,24 +242,13 @@ impl Task {
         let batch = usize::from(self.prefetch / 4).clamp(1, 256);
         let settler =
             Settler::new(self.channels, self.sender.clone(), self.shared.publisher.clone(), batch);
-        let session = session.insert(Session {
-            channel,
-            lane,
-            settler: Arc::new(settler),
-            number: self.channels,
-            unsettled: Unsettled::new(),
-            told: VecDeque::new(),
-            acks: Vec::new(),
-            passed_on: Vec::new(),
-            linger: None,
-            linger_idle: match self.source {
-                // The answer is out, and whoever called has it.
-                Source::Command(_) => LINGER,
-                Source::Queue(_) | Source::Suspects(_) => LINGER_IDLE,
-            },
-            batch,
-            ahead: self.prefetch.into(),
-        });
+        let linger = match self.source {
+            // The answer is out, and whoever called has it.
+            Source::Command(_) => LINGER,
+            Source::Queue(_) | Source::Suspects(_) => LINGER_IDLE,
+        };
+        let new = Session::new(channel, lane, Arc::new(settler), self.channels);
+        let session = session.insert(new.sized(batch, self.prefetch.into(), linger));
         self.serve(session, &mut consumer, open, link).await
     }
 

@@ -26,8 +26,8 @@ pub(crate) const LINGER_IDLE: Duration = Duration::from_millis(1);
 pub(crate) struct Held {
     pub(crate) message: Arc<Envelope>,
     /// Its id and source are those of no other event.
-    pub(crate) unique: bool,
-    pub(crate) handled: bool,
+    unique: bool,
+    handled: bool,
     _busy: Busy,
 }
 
@@ -67,18 +67,42 @@ pub(crate) struct Session {
     /// What the broker was told of last, and may not know.
     pub(crate) told: VecDeque<(String, Known)>,
     /// What is to be acknowledged; empty but for its memory.
-    pub(crate) acks: Vec<u64>,
+    acks: Vec<u64>,
     /// Calls for another server, once this one has ended.
     pub(crate) passed_on: Vec<(u64, Arc<Envelope>)>,
     pub(crate) linger: Option<Instant>,
     /// How long it lingers while nothing else is in flight.
-    pub(crate) linger_idle: Duration,
-    pub(crate) batch: usize,
+    linger_idle: Duration,
+    batch: usize,
     /// How much the broker sends ahead.
-    pub(crate) ahead: usize,
+    ahead: usize,
 }
 
 impl Session {
+    /// Of a channel, the number of its settler, on which nothing was delivered.
+    pub(crate) fn new(channel: Channel, lane: Lane, settler: Arc<Settler>, number: u64) -> Self {
+        Self {
+            channel,
+            lane,
+            settler,
+            number,
+            unsettled: Unsettled::new(),
+            told: VecDeque::new(),
+            acks: Vec::new(),
+            passed_on: Vec::new(),
+            linger: None,
+            linger_idle: LINGER_IDLE,
+            batch: 1,
+            ahead: 1,
+        }
+    }
+
+    /// With so many acknowledgements at once, so many deliveries that the broker sends ahead, and so long
+    /// a wait for others while nothing else is in flight.
+    pub(crate) fn sized(self, batch: usize, ahead: usize, linger_idle: Duration) -> Self {
+        Self { linger_idle, batch, ahead, ..self }
+    }
+
     /// Puts a copy into another queue; the message itself is settled once that is confirmed.
     pub(crate) fn carry(&mut self, tag: u64, message: Arc<Envelope>, place: Place, stamp: Stamp) {
         // From here on nobody else settles it.

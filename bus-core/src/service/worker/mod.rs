@@ -257,16 +257,19 @@ impl Worker {
 
     /// Starts what can start, until asynchronous handlers are to have their turn.
     fn steps(self: &Rc<Self>, since_yield: &mut usize) -> Step {
-        while self.start_first() == Step::Went {
+        loop {
+            // Before it starts, so that one that panics has had its turn like any other.
             *since_yield += 1;
             if self.service.mailbox.has_substitutes() {
                 self.service.turn.pass();
+            }
+            if self.start_first() == Step::Stuck {
+                return Step::Stuck;
             }
             if *since_yield >= FAIRNESS && self.active.get() > 0 {
                 return Step::Went;
             }
         }
-        Step::Stuck
     }
 
     fn is_done(&self) -> bool {
@@ -304,13 +307,13 @@ impl Worker {
         let Some(next) = self.next() else { return Step::Stuck };
         // Who waits for an answer is woken by it, and is not to be let go first as well.
         let calls = match &next {
-            Next::Group(..) => false,
+            Next::Group { .. } => false,
             Next::Call(_) => true,
             Next::One(delivery) => delivery.message.call().is_some(),
         };
         self.streak.set(if calls { 0 } else { self.streak.get().saturating_add(1) });
         match next {
-            Next::Group(message, group, len) => self.run_group(&message, group, len),
+            Next::Group { message, place, len } => self.run_group(&message, place, len),
             Next::Call(message) => self.run_call(&message),
             Next::One(delivery) if delivery.binding.code.is_async() => self.start(delivery),
             Next::One(delivery) => self.run_sync(delivery),

@@ -1,5 +1,5 @@
 //! Running handlers that take nothing but what travels: the plain listeners of an event as one group,
-//! and a call as the function that it is. No context is made, and nothing is allocated.
+//! and a call as the function that it is. Mostly no context is made, and nothing is allocated.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -15,12 +15,12 @@ use crate::message::{Head, Message, Ran};
 impl Worker {
     /// Runs plain listeners of one event, one after another: one start, one end, one settling.
     #[inline]
-    pub(super) fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>, group: usize, len: usize) {
+    pub(super) fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>, place: usize, len: usize) {
         let (head, progress) = (message.head(), self.service.progress());
         let mut started = Started::several(&*self.service, len as u64);
-        let apart = match self.run_on(message, head, group) {
+        let apart = match self.run_on(message, head, place) {
             Ran::All => 0,
-            ran => self.run_apart(message, group, ran),
+            ran => self.run_apart(message, place, ran),
         };
         let done = progress.place() - apart;
         // Who has the only handle makes no further one meanwhile, and nobody is left who could look.
@@ -37,10 +37,10 @@ impl Worker {
 
     /// Runs the listeners of a group from where it is.
     #[inline]
-    fn run_on(&self, message: &Arc<dyn Message>, head: &Head, group: usize) -> Ran {
+    fn run_on(&self, message: &Arc<dyn Message>, head: &Head, place: usize) -> Ran {
         let progress = self.service.progress();
         let run = || {
-            let ran = catch_unwind(AssertUnwindSafe(|| message.run_group(group, progress)));
+            let ran = catch_unwind(AssertUnwindSafe(|| message.run_group(place, progress)));
             ran.unwrap_or_else(|panic| Ran::Failed(Box::new(Failure::panic(panic))))
         };
         if self.frame.enter(head) {
@@ -55,9 +55,9 @@ impl Worker {
     /// Goes on with a group of which a listener failed, or is none of its functions. Says how many are
     /// settled by themselves.
     #[cold]
-    fn run_apart(self: &Rc<Self>, message: &Arc<dyn Message>, group: usize, mut ran: Ran) -> usize {
+    fn run_apart(self: &Rc<Self>, message: &Arc<dyn Message>, place: usize, mut ran: Ran) -> usize {
         let progress = self.service.progress();
-        let targets = message.route().and_then(|route| route.groups.get(group));
+        let targets = message.route().and_then(|route| route.groups.get(place));
         let targets = targets.map_or(&[][..], |group| &group.targets);
         let mut apart = 0;
         loop {
@@ -77,7 +77,7 @@ impl Worker {
             if progress.at().is_none() {
                 break;
             }
-            ran = self.run_on(message, message.head(), group);
+            ran = self.run_on(message, message.head(), place);
         }
         apart
     }
