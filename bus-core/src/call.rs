@@ -220,8 +220,8 @@ where
         self.answer.fill(Err(ExecuteError::Cancelled));
     }
 
-    fn clock(&self) -> Clock {
-        self.binding.service.clock.clone()
+    fn clock(&self) -> &Clock {
+        &self.binding.service.clock
     }
 
     fn target(self: Arc<Self>) -> Option<Target> {

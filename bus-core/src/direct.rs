@@ -93,10 +93,8 @@ impl<E: Event> Direct<E> {
     /// Calls the listeners.
     #[inline]
     pub(crate) fn fire(&self, bus: &Bus, event: &E) -> Called {
-        self.lane.enter();
-        if bus.epoch() != self.epoch {
+        if !self.lane.enter_in(bus, self.epoch) {
             current::leave_direct();
-            self.lane.leave(bus);
             return Called::Not;
         }
         self.at.set(0);
@@ -185,11 +183,9 @@ impl<A: 'static, T: 'static, E: 'static> DirectCommand<A, T, E> {
     /// Whether the command is what it was; then it is to be called next.
     #[inline]
     pub(crate) fn enter(&self, bus: &Bus) -> bool {
-        self.lane.enter();
-        let is_same = bus.epoch() == self.epoch;
+        let is_same = self.lane.enter_in(bus, self.epoch);
         if !is_same {
             current::leave_direct();
-            self.lane.leave(bus);
         }
         is_same
     }

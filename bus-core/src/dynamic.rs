@@ -502,8 +502,8 @@ impl Reply<Vec<u8>, Failure> for EncodedCall {
         self.answer.fill(Err(ExecuteError::Cancelled));
     }
 
-    fn clock(&self) -> Clock {
-        self.binding.service.clock.clone()
+    fn clock(&self) -> &Clock {
+        &self.binding.service.clock
     }
 
     fn target(self: Arc<Self>) -> Option<Target> {

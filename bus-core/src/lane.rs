@@ -58,6 +58,17 @@ impl Lane {
         tell(&self.running);
     }
 
+    /// Enters, unless the bus has another epoch by now; says whether.
+    #[inline]
+    pub(crate) fn enter_in(&self, bus: &Bus, epoch: u64) -> bool {
+        self.enter();
+        let is_same = bus.epoch() == epoch;
+        if !is_same {
+            self.leave(bus);
+        }
+        is_same
+    }
+
     /// They are over.
     #[inline]
     pub(crate) fn leave(&self, bus: &Bus) {

@@ -61,8 +61,8 @@ pub(crate) trait Message: Any + Send + Sync {
         let _ = plain;
         None
     }
-    /// Runs the plain listeners of the group at a place of the route one after another, from where `progress` is,
-    /// until one fails.
+    /// Runs the plain listeners of the group at a place of the route, one after another, from where
+    /// `progress` is, until one fails.
     fn run_group(&self, place: usize, progress: &Progress) -> Ran {
         let _ = (place, progress);
         Ran::Unfit

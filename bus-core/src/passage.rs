@@ -65,12 +65,7 @@ impl Passage {
     /// Whether the bus is what it was; then a call is to be sent next.
     #[inline]
     pub(crate) fn enter_call(&self, bus: &Bus) -> bool {
-        self.lane.enter();
-        let is_same = bus.epoch() == self.epoch;
-        if !is_same {
-            self.lane.leave(bus);
-        }
-        is_same
+        self.lane.enter_in(bus, self.epoch)
     }
 
     /// Whether the bus is what it was, and each mailbox takes an event; then one is to be sent next.

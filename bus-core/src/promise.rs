@@ -93,7 +93,7 @@ pub(crate) trait Reply<T, E>: Send + Sync {
     /// Asks the handler to stop, and answers `Cancelled` unless the answer is there.
     fn cancel(&self);
     /// The clock of its bus.
-    fn clock(&self) -> Clock;
+    fn clock(&self) -> &Clock;
     /// The handler that is to give the answer.
     fn target(self: Arc<Self>) -> Option<Target>;
 }
@@ -130,17 +130,11 @@ impl<T, E> Promise<T, E> {
         {
             return answer;
         }
-        // Mostly, who waits for one of many finds it there.
-        if let (Source::There(reply), None) = (&self.answer, &self.late)
-            && let Poll::Ready(answer) = park::once(|cx| reply.poll(cx))
-        {
-            return answer;
-        }
-        let clock = self.clock();
         // The system clock is waited for by parking, which needs no timer.
-        let system = self.deadline.take_if(|_| !clock.as_ref().is_some_and(Clock::is_manual));
+        let is_manual = self.clock().is_some_and(Clock::is_manual);
+        let system = self.deadline.take_if(|_| !is_manual);
         let drive = self.late.as_ref().and_then(|late| late.drive.as_ref());
-        let deadline = match (system, clock.zip(self.deadline), drive) {
+        let deadline = match (system, self.clock().zip(self.deadline), drive) {
             (Some(deadline), ..) => Some(deadline),
             // Virtual time stands while a handler runs. Should one never end, this wait still does.
             (None, Some((clock, deadline)), Some(_)) => {
@@ -196,7 +190,7 @@ impl<T, E> Promise<T, E> {
     }
 
     /// The clock of its bus, unless the answer came at once.
-    fn clock(&self) -> Option<Clock> {
+    fn clock(&self) -> Option<&Clock> {
         match &self.answer {
             Source::Here(_) => None,
             Source::There(reply) => Some(reply.clock()),
@@ -376,7 +370,7 @@ where
         self.inner.cancel();
     }
 
-    fn clock(&self) -> Clock {
+    fn clock(&self) -> &Clock {
         self.inner.clock()
     }
 
@@ -455,8 +449,9 @@ impl<T: Send, E: Send> Reply<T, E> for Slot<T, E> {
         self.fill(Err(ExecuteError::Cancelled));
     }
 
-    fn clock(&self) -> Clock {
-        Clock::system()
+    fn clock(&self) -> &Clock {
+        static CLOCK: std::sync::LazyLock<Clock> = std::sync::LazyLock::new(Clock::system);
+        &CLOCK
     }
 
     fn target(self: Arc<Self>) -> Option<Target> {

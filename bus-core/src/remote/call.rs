@@ -45,8 +45,8 @@ impl Reply<Vec<u8>, Failure> for Elsewhere {
         }
     }
 
-    fn clock(&self) -> Clock {
-        self.clock.clone()
+    fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     fn target(self: Arc<Self>) -> Option<Target> {
