@@ -100,7 +100,7 @@ fn nothing_is_lost_while_processes_the_broker_and_connections_die() {
         // Else the next fault would hit who is still down, and show nothing.
         fleet.wait_for_work();
         if index == 0 {
-            // Each process declares the queues of all that are linked before it handles anything.
+            // By now each process consumes, also the one that orders, so that every queue is declared.
             rabbit.flush();
         }
     }
