@@ -119,6 +119,10 @@ impl<A, T, E> Call<A, T, E> {
     pub(crate) fn binding(&self) -> &Arc<Binding> {
         &self.binding
     }
+
+    pub(crate) fn into_args(self) -> Option<A> {
+        self.args.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<A, T, E> Message for Call<A, T, E>

@@ -115,7 +115,7 @@ fn what_is_put_into_a_mailbox_is_taken_in_order() {
             let mailbox = mailbox.clone();
             thread::spawn(move || {
                 for number in 0..2 {
-                    assert!(mailbox.push(number, 1).is_ok());
+                    assert!(mailbox.push(number, 1, |_| true).is_ok());
                 }
                 mailbox.close();
             })
@@ -154,7 +154,7 @@ fn a_mailbox_has_one_consumer_and_loses_nothing_when_it_changes() {
         };
         let producer = {
             let (mailbox, taken) = (mailbox.clone(), taken.clone());
-            thread::spawn(move || match mailbox.push(1, 1) {
+            thread::spawn(move || match mailbox.push(1, 1, |_| true) {
                 Ok(pushed) if pushed.substitute => Some(substitute(mailbox, taken)),
                 Ok(_) => None,
                 Err(_) => panic!("the mailbox is closed"),
@@ -190,7 +190,7 @@ fn a_mailbox_has_one_consumer_and_loses_nothing_when_it_changes() {
 fn of_two_who_finish_at_once_one_sees_that_all_is_done() {
     loom::model(|| {
         let mailbox = Arc::new(Mailbox::<u32>::new(8));
-        assert!(mailbox.push(0, 1).is_ok() && mailbox.push(1, 1).is_ok());
+        assert!(mailbox.push(0, 1, |_| true).is_ok() && mailbox.push(1, 1, |_| true).is_ok());
         // A handler of the own thread waits, and a substitute takes the other delivery.
         assert!(mailbox.step_aside(VecDeque::new()));
         let substitute = {

@@ -133,7 +133,13 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
     }
     tracing::info!("the bus is stopping");
     bus.announce(|| (Stopping {}, ()));
-    bus.table_mut().phase = Phase::Draining;
+    let services = {
+        let mut table = bus.table_mut();
+        table.phase = Phase::Draining;
+        table.services.clone()
+    };
+    // Whoever goes by a mailbox alone has put its message in, or finds that it has to ask.
+    services.iter().for_each(|service| service.mailbox.pass());
     if let Some(remote) = &bus.0.remote {
         remote.leave();
     }

@@ -21,7 +21,7 @@ use crate::handler::{Function, HandlerResult, Plain};
 use crate::lineage::Chain;
 use crate::remote::Arrival;
 use crate::router::Route;
-use crate::service::Progress;
+use crate::service::{Progress, Service};
 use crate::trace::Origin;
 
 /// Anything that a handler can be given.
@@ -47,6 +47,13 @@ pub(crate) trait Message: Any + Send + Sync {
     fn handler(&self) -> Option<&Arc<Binding>> {
         None
     }
+    /// What of it a service without state runs as a whole; nothing if its deliveries run one by one.
+    fn whole(&self, service: &Service) -> Option<Whole> {
+        match self.route() {
+            Some(route) => route.whole(service),
+            None => self.plain_call().map(|_| Whole::Call),
+        }
+    }
     /// The plain command of a call that was made in this process.
     fn plain_call(&self) -> Option<&Arc<Binding>> {
         None
@@ -70,6 +77,31 @@ pub(crate) trait Message: Any + Send + Sync {
     /// The handle on a caller who waits for an answer.
     fn call(&self) -> Option<&dyn Caller> {
         None
+    }
+}
+
+/// What a service without state runs as a whole, of a message that comes for the first time.
+#[derive(Clone, Copy)]
+pub(crate) enum Whole {
+    /// Plain listeners of one event.
+    Group {
+        /// That of the group in the route.
+        place: u32,
+        /// How many they are.
+        len: u32,
+    },
+    /// A call of a plain command.
+    Call,
+}
+
+impl Whole {
+    /// How many deliveries it is.
+    #[inline]
+    pub(crate) fn len(self) -> u64 {
+        match self {
+            Self::Group { len, .. } => len.into(),
+            Self::Call => 1,
+        }
     }
 }
 
@@ -356,6 +388,7 @@ enum Stored<T> {
 }
 
 impl<T> Firing<T> {
+    #[inline]
     pub(crate) fn new(head: Head, route: Arc<Route>, payload: T) -> Self {
         let payload = if route.wants_shared {
             Stored::Shared(Arc::new(payload))
@@ -367,6 +400,13 @@ impl<T> Firing<T> {
 }
 
 impl<T> Firing<T> {
+    pub(crate) fn into_payload(self) -> Option<T> {
+        match self.payload {
+            Stored::Inline(payload) => Some(payload),
+            Stored::Shared(payload) => Arc::into_inner(payload),
+        }
+    }
+
     /// The listeners that it went to.
     pub(crate) fn as_route(&self) -> &Arc<Route> {
         &self.route

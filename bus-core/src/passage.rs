@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::binding::Binding;
 use crate::bus::Bus;
 use crate::call::{Call, Spec};
+use crate::error::Error;
 use crate::event::{Event, EventDescriptor};
+use crate::execute_error::ExecuteError;
 use crate::lane::Lane;
 use crate::message::{Firing, Head};
 use crate::promise::Promise;
@@ -62,26 +64,8 @@ impl Passage {
         })
     }
 
-    /// Whether the bus is what it was; then a call is to be sent next.
-    #[inline]
-    pub(crate) fn enter_call(&self, bus: &Bus) -> bool {
-        self.lane.enter_in(bus, self.epoch)
-    }
-
-    /// Whether the bus is what it was, and each mailbox takes an event; then one is to be sent next.
-    #[inline]
-    pub(crate) fn enter(&self, bus: &Bus, route: &Route) -> bool {
-        let has_room = |to: &Group| to.service.has_room(Limit::Hard, to.targets.len());
-        let can = self.enter_call(bus);
-        if can && !route.groups.iter().all(has_room) {
-            self.lane.leave(bus);
-            return false;
-        }
-        can
-    }
-
-    /// Puts a call into the mailbox of its service, once [`enter_call`](Self::enter_call) has said that
-    /// it can; `quiet` is whether no handler runs on this thread.
+    /// Puts a call into the mailbox of its service; gives the arguments back if the bus is not what it
+    /// was. `quiet` is whether no handler runs on this thread.
     #[inline]
     pub(crate) fn call<C: Spec>(
         &self,
@@ -89,7 +73,7 @@ impl Passage {
         binding: Arc<Binding>,
         args: C::Args,
         quiet: bool,
-    ) -> Promise<C::Ok, C::Err> {
+    ) -> Result<Promise<C::Ok, C::Err>, C::Args> {
         let head = Head::numbered(bus, 1, self.number(bus), quiet);
         if binding.wants_context {
             head.time(|| bus.clock().time());
@@ -97,61 +81,129 @@ impl Passage {
         let deadline = bus.deadline_of(&binding);
         let call = Arc::new(Call::<C::Args, C::Ok, C::Err>::new(head, binding, args));
         let service = &call.binding().service;
-        let accepted = service.accept(bus, Entry::First(call.clone()), 1);
-        self.lane.leave(bus);
-        match accepted {
+        let may = |_| bus.epoch() == self.epoch;
+        match service.accept_if(bus, Entry::First(call.clone()), 1, may) {
             Ok(None) => {}
             Ok(Some(number)) => {
-                let (service, listener) = (service.clone(), None);
-                bus.settle_sent(&[Ticket { service, number, listener }], Vec::new());
+                bus.settle_sent(&[Ticket::new(service, number)], Vec::new());
             }
-            Err(entry) => bus.refuse(service, entry),
+            Err(entry) => {
+                drop(entry);
+                // This is the only handle on it.
+                let args = Arc::into_inner(call).and_then(Call::into_args);
+                let closed = || Ok(Promise::ready(Err(ExecuteError::Closed)));
+                return args.map_or_else(closed, Err);
+            }
         }
-        Promise::new(call, Some(deadline))
+        Ok(Promise::new(call, Some(deadline)))
     }
 
-    /// Puts an event into the mailboxes, once [`enter`](Self::enter) has said that it can; `quiet` is
-    /// whether no handler runs on this thread.
+    /// Puts an event into the mailboxes; by the table, if the bus is not what it was, or a mailbox is far
+    /// over its bound. `quiet` is whether no handler runs on this thread.
     #[inline]
     pub(crate) fn fire<E: Event>(
         &self,
         bus: &Bus,
+        descriptor: &'static EventDescriptor,
         route: Arc<Route>,
         event: E,
         quiet: bool,
     ) -> Receipt {
+        if route.groups.len() > 1 && !self.enter(bus, &route) {
+            return bus.fire_by_table(descriptor, event);
+        }
         let head = Head::numbered(bus, route.len(), self.number(bus), quiet);
         if route.wants_context {
             head.time(|| bus.clock().time());
         }
         let message = Arc::new(Firing::new(head, route, event));
-        let (mut over, mut refused) = (Vec::new(), None);
+        let [to] = &*message.as_route().groups else { return self.put_into_each(bus, message) };
+        let may = |over| bus.epoch() == self.epoch && !(over && !has_room(to));
+        let put = to.service.accept_if(bus, Entry::First(message.clone()), to.targets.len(), may);
+        if let Ok(None) = put {
+            self.lane.count();
+            return Receipt::queued(message);
+        }
+        self.put_over(bus, descriptor, put, message)
+    }
+
+    /// The same, into several mailboxes, once [`enter`](Self::enter) has said that it can.
+    fn put_into_each<E: Event>(&self, bus: &Bus, message: Arc<Firing<E>>) -> Receipt {
+        let (mut over, mut refused) = (Vec::new(), Vec::new());
         for Group { service, targets, .. } in &message.as_route().groups {
             match service.accept(bus, Entry::First(message.clone()), targets.len()) {
                 Ok(None) => {}
-                Ok(Some(number)) => {
-                    over.push(Ticket { service: service.clone(), number, listener: None });
-                }
-                Err(entry) => {
-                    refused.get_or_insert_with(Vec::new).push((service.clone(), entry));
-                }
+                Ok(Some(number)) => over.push(Ticket::new(service, number)),
+                Err(entry) => refused.push((service.clone(), entry)),
             }
         }
         self.lane.count();
         self.lane.leave(bus);
-        if refused.is_some() || !over.is_empty() {
-            bus.settle_sent(&over, refused.unwrap_or_default());
+        if !(refused.is_empty() && over.is_empty()) {
+            bus.settle_sent(&over, refused);
         }
-        Receipt::queued(message, over)
+        Receipt::queued_over(message, over)
     }
 
+    /// What becomes of an event that one mailbox has taken over its bound, or has not taken.
+    #[cold]
+    fn put_over<E: Event>(
+        &self,
+        bus: &Bus,
+        descriptor: &'static EventDescriptor,
+        put: Result<Option<u64>, Entry>,
+        message: Arc<Firing<E>>,
+    ) -> Receipt {
+        match put {
+            Ok(number) => {
+                let groups = &message.as_route().groups;
+                let over = groups.iter().zip(number).map(|(to, n)| Ticket::new(&to.service, n));
+                let over: Vec<_> = over.collect();
+                self.lane.count();
+                bus.settle_sent(&over, Vec::new());
+                Receipt::queued_over(message, over)
+            }
+            Err(entry) => {
+                drop(entry);
+                // This is the only handle on it.
+                let event = Arc::into_inner(message).and_then(Firing::into_payload);
+                let closed = || Receipt::refused(Error::closed());
+                event.map_or_else(closed, |event| bus.fire_by_table(descriptor, event))
+            }
+        }
+    }
+
+    /// Whether the bus is what it was, and each of several mailboxes takes an event; then it is to be sent
+    /// next.
+    fn enter(&self, bus: &Bus, route: &Route) -> bool {
+        let can = self.lane.enter_in(bus, self.epoch);
+        if can && !route.groups.iter().all(has_room) {
+            self.lane.leave(bus);
+            return false;
+        }
+        can
+    }
+
+    #[inline]
     fn number(&self, bus: &Bus) -> u64 {
-        let (mut next, mut end) = self.numbers.get();
+        let (next, end) = self.numbers.get();
         if next == end {
-            next = bus.next_seqs(NUMBERS);
-            end = next + NUMBERS;
+            return self.more_numbers(bus);
         }
         self.numbers.set((next + 1, end));
         next
     }
+
+    #[cold]
+    fn more_numbers(&self, bus: &Bus) -> u64 {
+        let next = bus.next_seqs(NUMBERS);
+        self.numbers.set((next + 1, next + NUMBERS));
+        next
+    }
+}
+
+/// Whether a mailbox takes an event.
+#[inline]
+fn has_room(to: &Group) -> bool {
+    to.service.has_room(Limit::Hard, to.targets.len())
 }

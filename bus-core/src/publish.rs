@@ -91,7 +91,7 @@ impl Sent {
         match service.accept(bus, entry, deliveries) {
             Ok(None) => {}
             Ok(Some(number)) => {
-                self.over.push(Ticket { service: service.clone(), number, listener: None });
+                self.over.push(Ticket::new(service, number));
             }
             Err(entry) => self.refused.push((service.clone(), entry)),
         }
@@ -119,16 +119,18 @@ impl Bus {
                 Called::Not => {}
             },
             Way::Passage(passage, route, quiet) => {
-                if passage.enter(self, &route) {
-                    return passage.fire(self, route, event, quiet);
-                }
+                return passage.fire(self, descriptor, route, event, quiet);
             }
             Way::Around => {}
         }
         self.fire_by_table(descriptor, event)
     }
 
-    fn fire_by_table<E: Event>(&self, descriptor: &'static EventDescriptor, event: E) -> Receipt {
+    pub(crate) fn fire_by_table<E: Event>(
+        &self,
+        descriptor: &'static EventDescriptor,
+        event: E,
+    ) -> Receipt {
         match self.publish(descriptor, event, Limit::Hard) {
             Ok(receipt) => receipt,
             Err((error, event)) => self.refused(descriptor, error, event),
@@ -450,10 +452,10 @@ impl Bus {
             {
                 return Promise::ready(command.call(self, args));
             }
-        } else if let Some((passage, binding, quiet)) = routes::command_passage::<C>(self)
-            && passage.enter_call(self)
-        {
-            return passage.call::<C>(self, binding, args, quiet);
+        } else if let Some((passage, binding, quiet)) = routes::command_passage::<C>(self) {
+            return passage
+                .call::<C>(self, binding, args, quiet)
+                .unwrap_or_else(|args| self.execute_later::<C>(args));
         }
         self.execute_later::<C>(args)
     }

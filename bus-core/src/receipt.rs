@@ -131,12 +131,18 @@ pub(crate) struct Ticket {
     pub(crate) listener: Option<EventListener>,
 }
 
+impl Ticket {
+    pub(crate) fn new(service: &Arc<Service>, number: u64) -> Self {
+        Self { service: service.clone(), number, listener: None }
+    }
+}
+
 impl Receipt {
     pub(crate) fn enqueued(bus: &Bus, message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
         let mut receipt = if message.route().is_some_and(|route| route.is_empty()) {
             Self::heard(&[])
         } else {
-            Self::queued(message, over)
+            Self::queued_over(message, over)
         };
         if let Some(drive) = bus.drive() {
             receipt.late().drive = Some(drive);
@@ -146,8 +152,13 @@ impl Receipt {
 
     /// As [`enqueued`](Self::enqueued), on a bus that is no test bus.
     #[inline]
-    pub(crate) fn queued(message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
-        let mut receipt = Self { state: State::Enqueued(message), late: None };
+    pub(crate) fn queued(message: Arc<dyn Message>) -> Self {
+        Self { state: State::Enqueued(message), late: None }
+    }
+
+    /// The same, perhaps over the bound.
+    pub(crate) fn queued_over(message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
+        let mut receipt = Self::queued(message);
         if !over.is_empty() {
             receipt.late().tickets = over;
         }
@@ -186,18 +197,20 @@ impl Receipt {
     /// the broker refuses it, and `Timeout`, if it has not confirmed it within 30 s (see
     /// [`Builder::confirm_within`](crate::Builder::confirm_within)); then it is still published once
     /// the broker takes it.
-    pub fn wait(mut self) -> Result<Accepted> {
-        if self.is_here() {
-            match &self.late {
-                None => return Ok(self.accepted()),
-                Some(late) if late.has_tickets_alone() && !current::is_any() => {
-                    for ticket in &late.tickets {
-                        ticket.service.mailbox.wait_space(ticket.number);
-                    }
-                    return Ok(self.accepted());
-                }
-                Some(_) => {}
+    pub fn wait(self) -> Result<Accepted> {
+        if self.is_here() && self.late.is_none() { Ok(self.accepted()) } else { self.wait_late() }
+    }
+
+    #[inline(never)]
+    fn wait_late(mut self) -> Result<Accepted> {
+        if let Some(late) = self.late.as_ref().filter(|_| self.is_here())
+            && late.has_tickets_alone()
+            && !current::is_any()
+        {
+            for ticket in &late.tickets {
+                ticket.service.mailbox.wait_space(ticket.number);
             }
+            return Ok(self.accepted());
         }
         if let Poll::Ready(accepted) = park::once(|cx| self.poll_accepted(cx)) {
             return accepted;
@@ -274,7 +287,7 @@ impl Receipt {
                 if let Some(late) = &mut self.late {
                     while let Some(ticket) = late.tickets.last_mut() {
                         let service = ticket.service.clone();
-                        if service.mailbox.poll_space(ticket, cx).is_pending() {
+                        if service.poll_space(ticket, cx).is_pending() {
                             return Poll::Pending;
                         }
                         late.tickets.pop();

@@ -12,7 +12,7 @@ use once_cell::race::OnceBox;
 use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::handler::Function;
-use crate::message::Message;
+use crate::message::{Message, Whole};
 use crate::name::first_word;
 use crate::service::Service;
 use crate::trie::Trie;
@@ -38,7 +38,7 @@ pub(crate) struct Group {
     pub(crate) service: Arc<Service>,
     pub(crate) targets: Vec<Target>,
     /// All of them take nothing but the payload, and run at once.
-    pub(crate) is_plain: bool,
+    pub(crate) whole: Option<Whole>,
     /// Such listeners as the functions that they are, once an event was for them: a
     /// `Vec<Function<T>>` of its type.
     functions: OnceBox<Box<dyn Any + Send + Sync>>,
@@ -85,15 +85,18 @@ impl Route {
                 route.inline.push(target);
                 continue;
             }
-            let is_plain = target.binding.plain.is_some();
             let group = route.groups.iter_mut().find(|group| Arc::ptr_eq(&group.service, &service));
             if let Some(group) = group {
-                group.is_plain &= is_plain;
                 group.targets.push(target);
             } else {
                 let (targets, functions) = (vec![target], OnceBox::new());
-                route.groups.push(Group { service, targets, is_plain, functions });
+                route.groups.push(Group { service, targets, whole: None, functions });
             }
+        }
+        for (place, group) in (0..).zip(&mut route.groups) {
+            let is_plain = group.targets.iter().all(|target| target.binding.plain.is_some());
+            let len = u32::try_from(group.targets.len()).ok().filter(|_| is_plain);
+            group.whole = len.map(|len| Whole::Group { place, len });
         }
         route
     }
@@ -113,7 +116,15 @@ impl Route {
         self.groups.get(self.place_of(service)?)
     }
 
+    /// The listeners of a service, if they run as a whole.
+    #[inline]
+    pub(crate) fn whole(&self, service: &Service) -> Option<Whole> {
+        let is_its = |group: &&Group| std::ptr::eq(&raw const *group.service, service);
+        self.groups.iter().find(is_its)?.whole
+    }
+
     /// The place of a service among the groups.
+    #[inline]
     pub(crate) fn place_of(&self, service: &Service) -> Option<usize> {
         self.groups.iter().position(|group| std::ptr::eq(&raw const *group.service, service))
     }

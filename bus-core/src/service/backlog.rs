@@ -10,7 +10,7 @@ use super::{Entry, Service};
 use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::handler::Access;
-use crate::message::Message;
+use crate::message::{Message, Whole};
 use crate::waits::Invocation;
 
 #[derive(Default)]
@@ -30,21 +30,6 @@ pub(super) struct Backlog {
 struct Lane {
     running: usize,
     waiting: VecDeque<Delivery>,
-}
-
-/// What starts next.
-pub(super) enum Next {
-    /// Plain listeners of one event, as a whole.
-    Group {
-        message: Arc<dyn Message>,
-        /// That of the group in the route.
-        place: usize,
-        /// How many they are.
-        len: usize,
-    },
-    /// A call for the first time, of a plain command.
-    Call(Arc<dyn Message>),
-    One(Delivery),
 }
 
 /// What of a service's state is in use.
@@ -104,36 +89,33 @@ impl Backlog {
         deliveries.pop()
     }
 
-    /// Takes the first in line for a service without state: a group that runs as a whole, or one
-    /// delivery.
+    /// Begins what is first in line for a service without state, if it runs as a whole.
     #[inline]
-    pub(super) fn next_entry(&mut self, service: &Service) -> Option<Next> {
-        let front = self.queue.front().filter(|_| self.own.is_empty());
-        let Some(Entry::First(message)) = front else {
-            return self.next(service).map(Next::One);
+    pub(super) fn begin(&mut self, service: &Service) -> Option<(Arc<dyn Message>, Whole)> {
+        if !self.own.is_empty() {
+            return None;
+        }
+        let message = match self.queue.pop_front()? {
+            Entry::First(message) => message,
+            entry @ Entry::One(_) => return self.put_back(entry),
         };
-        let group = if let Some(route) = message.route() {
-            let place = route.place_of(service);
-            let found = place.map(|place| (place, &route.groups[place]));
-            let Some((place, group)) = found.filter(|(_, group)| group.is_plain) else {
-                return self.next(service).map(Next::One);
-            };
-            let len = group.targets.len();
-            service.progress().begin(len);
+        let Some(whole) = message.whole(service) else {
+            return self.put_back(Entry::First(message));
+        };
+        service.mailbox.start_held(whole.len());
+        if let Whole::Group { len, .. } = whole {
+            service.progress().begin(len as usize);
             if len > 1 {
                 self.running = Some(message.clone());
             }
-            Some((place, len))
-        } else if message.plain_call().is_some() {
-            None
-        } else {
-            return self.next(service).map(Next::One);
-        };
-        Some(match (self.queue.pop_front()?, group) {
-            (Entry::First(message), Some((place, len))) => Next::Group { message, place, len },
-            (Entry::First(message), None) => Next::Call(message),
-            (Entry::One(delivery), _) => Next::One(*delivery),
-        })
+        }
+        Some((message, whole))
+    }
+
+    #[cold]
+    fn put_back<T>(&mut self, first: Entry) -> Option<T> {
+        self.queue.push_front(first);
+        None
     }
 
     /// The group that runs is over, or who calls this sees to the rest of it.

@@ -12,14 +12,16 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use event_listener::{Event, EventListener, Listener as _};
+use event_listener::{Event, EventListener};
 
 use super::Service;
 use crate::binding::Binding;
+use crate::clock::later;
 use crate::delivery::Delivery;
 use crate::message::Message;
+use crate::park;
 use crate::receipt::Ticket;
 use crate::router::Target;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, fence};
@@ -58,7 +60,10 @@ pub(crate) struct Mailbox<E> {
     pub(crate) bound: usize,
     queue: Mutex<Queue<E>>,
     accepted: AtomicU64,
+    /// What has started on the service's own thread, which alone writes this.
     started: AtomicU64,
+    /// What has started on others.
+    started_elsewhere: AtomicU64,
     /// What is done on the service's own thread, which alone writes this.
     done: AtomicU64,
     /// What is done on others.
@@ -66,10 +71,10 @@ pub(crate) struct Mailbox<E> {
     /// Receipts that wait for space.
     waiting: AtomicUsize,
     space: Event,
-    /// Threads that wait for space outside of handlers: for half of it, so that each is woken once
-    /// for many events.
-    patient: AtomicUsize,
-    drained: Event,
+    /// Threads wait for space outside of handlers: for half of it, so that each is woken once for many
+    /// events.
+    is_awaited: AtomicBool,
+    patient: Mutex<Vec<Waker>>,
     idle: Event,
     over: AtomicBool,
     /// How often something was accepted over the bound.
@@ -172,12 +177,13 @@ impl<E> Mailbox<E> {
             }),
             accepted: AtomicU64::new(0),
             started: AtomicU64::new(0),
+            started_elsewhere: AtomicU64::new(0),
             done: AtomicU64::new(0),
             done_elsewhere: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             space: Event::new(),
-            patient: AtomicUsize::new(0),
-            drained: Event::new(),
+            is_awaited: AtomicBool::new(false),
+            patient: Mutex::new(Vec::new()),
             idle: Event::new(),
             over: AtomicBool::new(false),
             overruns: AtomicU64::new(0),
@@ -190,16 +196,27 @@ impl<E> Mailbox<E> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Accepts `entry`, which stands for so many deliveries; gives it back if the mailbox is closed.
-    pub(crate) fn push(&self, entry: E, deliveries: usize) -> Result<Pushed, E> {
+    /// Accepts `entry`, which stands for so many deliveries, if `may` says so while nobody else puts
+    /// anything in; it is told whether the mailbox is over its bound with them. Gives the entry back if it
+    /// does not, or if the mailbox is closed.
+    ///
+    /// Whoever makes `may` say no, and then [passes](Self::pass) by the mailbox, knows that whatever it
+    /// let in is there.
+    #[inline]
+    pub(crate) fn push(
+        &self,
+        entry: E,
+        deliveries: usize,
+        may: impl FnOnce(bool) -> bool,
+    ) -> Result<Pushed, E> {
         let mut queue = self.lock();
-        if queue.closed {
+        // Nobody else adds while the queue is held.
+        let number = self.accepted.load(Ordering::Relaxed) + deliveries as u64;
+        let over = !self.has_started(number);
+        if queue.closed || !may(over) {
             return Err(entry);
         }
         queue.entries.push_back(entry);
-        let count = deliveries as u64;
-        // Nobody else adds while the queue is held.
-        let number = self.accepted.load(Ordering::Relaxed) + count;
         self.accepted.store(number, Ordering::Release);
         let home = match queue.consumer {
             Consumer::Home => queue.home.take(),
@@ -210,11 +227,15 @@ impl<E> Mailbox<E> {
         if let Some(home) = home {
             home.wake();
         }
-        let over = !self.has_started(number);
         if over {
-            self.overruns.fetch_add(count, Ordering::Relaxed);
+            self.overruns.fetch_add(deliveries as u64, Ordering::Relaxed);
         }
         Ok(Pushed { over: over.then_some(number), substitute })
+    }
+
+    /// Waits for whoever is just putting something in.
+    pub(crate) fn pass(&self) {
+        drop(self.lock());
     }
 
     /// Whether this is the first overrun since the mailbox was last within its bound.
@@ -225,13 +246,18 @@ impl<E> Mailbox<E> {
     /// Whether delivery `number` is within the bound.
     #[inline]
     fn has_started(&self, number: u64) -> bool {
-        number <= self.started.load(Ordering::SeqCst) + self.bound as u64
+        number <= self.started() + self.bound as u64
+    }
+
+    #[inline]
+    fn started(&self) -> u64 {
+        self.started.load(Ordering::SeqCst) + self.started_elsewhere.load(Ordering::SeqCst)
     }
 
     /// Deliveries that have not started.
     #[inline]
     pub(crate) fn depth(&self) -> usize {
-        let started = self.started.load(Ordering::Acquire);
+        let started = self.started();
         let accepted = self.accepted.load(Ordering::Acquire);
         usize::try_from(accepted.saturating_sub(started)).unwrap_or(usize::MAX)
     }
@@ -263,8 +289,14 @@ impl<E> Mailbox<E> {
         self.idle.listen()
     }
 
-    /// Completes when the delivery of `ticket` is within the bound.
-    pub(crate) fn poll_space(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<()> {
+    /// Completes when the delivery of `ticket` is within the bound. `pass` takes and frees what is held
+    /// where [`start_held`](Self::start_held) is called.
+    pub(crate) fn poll_space(
+        &self,
+        ticket: &mut Ticket,
+        cx: &mut Context<'_>,
+        pass: impl Fn(),
+    ) -> Poll<()> {
         loop {
             if self.has_started(ticket.number) || self.lock().closed {
                 ticket.listener = None;
@@ -273,7 +305,7 @@ impl<E> Mailbox<E> {
             match &mut ticket.listener {
                 None => {
                     ticket.listener = Some(self.space.listen());
-                    self.waiting.fetch_add(1, Ordering::SeqCst);
+                    self.expect_space(&pass);
                 }
                 Some(listener) => {
                     if Pin::new(listener).poll(cx).is_pending() {
@@ -285,40 +317,95 @@ impl<E> Mailbox<E> {
         }
     }
 
+    /// Somebody waits for space. What it does not see of what has started when this returns, it is told.
+    pub(crate) fn expect_space(&self, pass: impl Fn()) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        // For who starts and then looks whether somebody waits, with a barrier between or while it holds
+        // something.
+        fence(Ordering::SeqCst);
+        pass();
+    }
+
     /// Blocks until the delivery of this number is within the bound.
     ///
     /// Who is woken finds room for half a mailbox. A handler that takes long may keep it from getting so
     /// far, so it looks by itself now and then.
     pub(crate) fn wait_space(&self, number: u64) {
         const AGAIN: Duration = Duration::from_millis(1);
+        let me = park::waker();
         while !self.has_started(number) && !self.lock().closed {
-            let drained = self.drained.listen();
-            self.patient.fetch_add(1, Ordering::SeqCst);
+            {
+                let mut patient = self.patient();
+                if !patient.iter().any(|waker| waker.will_wake(&me)) {
+                    patient.push(me.clone());
+                }
+            }
+            self.is_awaited.store(true, Ordering::SeqCst);
             if !self.has_started(number) {
-                drained.wait_timeout(AGAIN);
+                park::park(Some(later(Instant::now(), AGAIN)));
             }
         }
     }
 
-    /// The handlers of so many deliveries start.
+    fn patient(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.patient.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the threads that wait for half of the space.
+    #[cold]
+    fn wake_patient(&self) {
+        self.is_awaited.store(false, Ordering::Relaxed);
+        // Nothing is held while they are woken: whoever is may run at once, and come for it.
+        let patient = std::mem::take(&mut *self.patient());
+        patient.into_iter().for_each(Waker::wake);
+    }
+
+    /// The handlers of so many deliveries start, on the service's own thread.
     #[inline]
     pub(crate) fn start(&self, deliveries: u64) {
-        self.started.fetch_add(deliveries, Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) > 0 && self.waiting.swap(0, Ordering::SeqCst) > 0 {
+        self.start_held(deliveries);
+        fence(Ordering::SeqCst);
+        self.tell_started();
+    }
+
+    /// The same, on another thread.
+    pub(crate) fn start_elsewhere(&self, deliveries: u64) {
+        self.started_elsewhere.fetch_add(deliveries, Ordering::SeqCst);
+        self.tell_started();
+    }
+
+    /// As [`start`](Self::start), while the caller holds what everybody passes by who comes to wait for
+    /// space. It [tells](Self::tell_started) them afterwards.
+    #[inline]
+    pub(crate) fn start_held(&self, deliveries: u64) {
+        let started = self.started.load(Ordering::Relaxed) + deliveries;
+        self.started.store(started, Ordering::Release);
+    }
+
+    /// Tells who waits for space that more has started.
+    #[inline]
+    pub(crate) fn tell_started(&self) {
+        if self.expects_space() {
             self.space.notify(usize::MAX);
         }
-        if self.patient.load(Ordering::Relaxed) > 0 && self.depth() <= self.bound / 2 {
-            self.patient.store(0, Ordering::Relaxed);
-            self.drained.notify(usize::MAX);
+        if self.is_awaited.load(Ordering::Relaxed) && self.depth() <= self.bound / 2 {
+            self.wake_patient();
         }
         if self.over.load(Ordering::Relaxed) && self.depth() <= self.bound {
             self.over.store(false, Ordering::Relaxed);
         }
     }
 
-    /// So many deliveries that were started have not begun, and are put back.
+    /// Whether somebody waits for space; it is to be told.
+    #[inline]
+    pub(crate) fn expects_space(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0 && self.waiting.swap(0, Ordering::SeqCst) > 0
+    }
+
+    /// So many deliveries that were started on the service's own thread have not begun, and are put back.
     pub(crate) fn unstart(&self, deliveries: u64) {
-        self.started.fetch_sub(deliveries, Ordering::SeqCst);
+        let started = self.started.load(Ordering::Relaxed) - deliveries;
+        self.started.store(started, Ordering::Release);
     }
 
     /// So many deliveries are done: settled, or waiting for their next attempt. Says whether all are.
@@ -450,7 +537,7 @@ impl<E> Mailbox<E> {
             home.wake();
         }
         self.space.notify(usize::MAX);
-        self.drained.notify(usize::MAX);
+        self.wake_patient();
         self.idle.notify(usize::MAX);
     }
 

@@ -14,12 +14,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use event_listener::{Event, Listener as _};
 
-use self::backlog::{Backlog, Next};
+use self::backlog::Backlog;
 use self::mailbox::targets;
 pub(crate) use self::mailbox::{Entry, Limit, Mailbox};
 pub(crate) use self::progress::Progress;
@@ -32,6 +33,7 @@ use crate::current::{Home, Inline};
 use crate::delivery::Delivery;
 use crate::failure::Failure;
 use crate::handler::{Access, Instance, ServiceDescriptor};
+use crate::receipt::Ticket;
 use crate::waits::Invocation;
 
 /// A service as every thread sees it. Its state stays with its worker.
@@ -111,14 +113,26 @@ impl Service {
 
     /// Accepts an entry, which stands for so many deliveries. Gives the number of the last one if the
     /// mailbox is over its bound with it; gives the entry back if the service has stopped.
-    #[inline]
     pub(crate) fn accept(
         self: &Arc<Self>,
         bus: &Bus,
         entry: Entry,
         deliveries: usize,
     ) -> Result<Option<u64>, Entry> {
-        let pushed = self.mailbox.push(entry, deliveries)?;
+        self.accept_if(bus, entry, deliveries, |_| true)
+    }
+
+    /// The same, if `may` says so while nothing else is accepted; it is told whether the mailbox is over
+    /// its bound with them.
+    #[inline]
+    pub(crate) fn accept_if(
+        self: &Arc<Self>,
+        bus: &Bus,
+        entry: Entry,
+        deliveries: usize,
+        may: impl FnOnce(bool) -> bool,
+    ) -> Result<Option<u64>, Entry> {
+        let pushed = self.mailbox.push(entry, deliveries, may)?;
         if pushed.substitute {
             substitute::spawn(bus, self);
         }
@@ -158,19 +172,9 @@ impl Service {
         &self.progress
     }
 
-    /// Takes the first in line of a service without state; the group that ran before is over.
-    #[inline]
-    fn next_entry(&self) -> Option<Next> {
-        let (next, over) = {
-            let mut backlog = self.backlog();
-            let over = backlog.take_running();
-            (backlog.next_entry(self), over)
-        };
-        if over.is_some() {
-            // It may be the last handle on a payload, and the next one has been taken already.
-            unharmed(self, || drop(over));
-        }
-        next
+    /// Completes when the delivery of `ticket` is within the bound of the mailbox.
+    pub(crate) fn poll_space(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<()> {
+        self.mailbox.poll_space(ticket, cx, || drop(self.backlog()))
     }
 
     /// Takes what is left of the group that runs, and has it end after the listener that runs.
@@ -259,20 +263,21 @@ struct Started<S: Deref<Target = Service>> {
 
 impl<S: Deref<Target = Service>> Started<S> {
     fn new(service: S) -> Self {
-        Self::several(service, 1)
+        service.mailbox.start(1);
+        Self { service, deliveries: 1, at_home: true }
     }
 
+    /// Of so many that were begun while the backlog was held.
     #[inline]
-    fn several(service: S, deliveries: u64) -> Self {
-        service.mailbox.start(deliveries);
+    fn begun(service: S, deliveries: u64) -> Self {
+        service.mailbox.tell_started();
         Self { service, deliveries, at_home: true }
     }
 
     /// On a thread that is not the service's own.
     fn elsewhere(service: S) -> Self {
-        let mut started = Self::new(service);
-        started.at_home = false;
-        started
+        service.mailbox.start_elsewhere(1);
+        Self { service, deliveries: 1, at_home: false }
     }
 }
 

@@ -28,7 +28,7 @@ use futures_lite::FutureExt as _;
 use futures_lite::future::yield_now;
 
 use self::running::{Hold, Place, Running};
-use super::backlog::{Holders, Next};
+use super::backlog::Holders;
 use super::tasks::Tasks;
 use super::{Entry, Service, Started, stand, substitute, unharmed};
 use crate::bus::Bus;
@@ -38,6 +38,7 @@ use crate::delivery::{Before, Delivery};
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, Reason};
 use crate::handler::{Access, HandlerResult, Instance, OnPanic};
+use crate::message::{Message, Whole};
 use crate::park;
 
 /// How many handlers may wait on the stack of a service with state before only those run on top that
@@ -304,28 +305,59 @@ impl Worker {
 
     /// The same, where the caller contains what panics.
     fn start_first(self: &Rc<Self>) -> Step {
-        let Some(next) = self.next() else { return Step::Stuck };
-        // Who waits for an answer is woken by it, and is not to be let go first as well.
-        let calls = match &next {
-            Next::Group { .. } => false,
-            Next::Call(_) => true,
-            Next::One(delivery) => delivery.message.call().is_some(),
+        if self.service.state.is_some() {
+            return self.start_one(self.next_with_state());
+        }
+        let mut backlog = self.service.backlog();
+        let over = backlog.take_running();
+        let Some((message, whole)) = backlog.begin(&self.service) else {
+            let one = backlog.next(&self.service);
+            drop(backlog);
+            self.drop_over(over);
+            return self.start_one(one);
         };
-        self.streak.set(if calls { 0 } else { self.streak.get().saturating_add(1) });
-        match next {
-            Next::Group { message, place, len } => self.run_group(&message, place, len),
-            Next::Call(message) => self.run_call(&message),
-            Next::One(delivery) if delivery.binding.code.is_async() => self.start(delivery),
-            Next::One(delivery) => self.run_sync(delivery),
+        drop(backlog);
+        if over.is_some() {
+            self.drop_over(over);
+        }
+        let started = Started::begun(&*self.service, whole.len());
+        match whole {
+            Whole::Group { place, .. } => {
+                self.streak.set(self.streak.get().saturating_add(1));
+                self.run_group(&message, place as usize, started);
+            }
+            Whole::Call => {
+                self.streak.set(0);
+                self.run_call(&message, started);
+            }
         }
         Step::Went
     }
 
-    /// Takes the first delivery that can start.
-    fn next(self: &Rc<Self>) -> Option<Next> {
-        if self.service.state.is_none() {
-            return self.service.next_entry();
+    /// Drops the message of the group that ran before.
+    #[inline(never)]
+    fn drop_over(&self, message: Option<Arc<dyn Message>>) {
+        // It may be the last handle on a payload, and the next message has been taken already.
+        unharmed(&self.service, || drop(message));
+    }
+
+    /// Starts a delivery on its own.
+    #[inline(never)]
+    fn start_one(self: &Rc<Self>, next: Option<Delivery>) -> Step {
+        let Some(delivery) = next else { return Step::Stuck };
+        // Who waits for an answer is woken by it, and is not to be let go first as well.
+        let calls = delivery.message.call().is_some();
+        self.streak.set(if calls { 0 } else { self.streak.get().saturating_add(1) });
+        if delivery.binding.code.is_async() {
+            self.start(delivery);
+        } else {
+            self.run_sync(delivery);
         }
+        Step::Went
+    }
+
+    /// Takes the first delivery that can start in a service with state.
+    fn next_with_state(self: &Rc<Self>) -> Option<Delivery> {
         let holders = self.service.holders();
         let all_wait = holders.iter().all(|(holder, _)| self.bus.0.waits.is_waiting(*holder));
         if self.broken.get() && !self.service.backlog().is_empty() {
@@ -341,7 +373,7 @@ impl Worker {
         // Deep in the stack, only what those below have asked for may come on top of them.
         let chain = (self.nested.get() >= NESTED).then(current::correlation).flatten();
         let holders = Holders { access: &holders, all_wait, chain };
-        self.service.backlog().next_with(&self.service, &holders).map(Next::One)
+        self.service.backlog().next_with(&self.service, &holders)
     }
 
     fn next_own(&self) -> Option<Delivery> {

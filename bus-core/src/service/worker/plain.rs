@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Entry, Started, Worker, unharmed};
+use super::{Entry, Service, Started, Worker, unharmed};
 use crate::binding::Counts;
-use crate::current::Current;
+use crate::current::{Current, Entered};
 use crate::delivery::Delivery;
 use crate::failure::Failure;
 use crate::message::{Head, Message, Ran};
@@ -15,9 +15,13 @@ use crate::message::{Head, Message, Ran};
 impl Worker {
     /// Runs plain listeners of one event, one after another: one start, one end, one settling.
     #[inline]
-    pub(super) fn run_group(self: &Rc<Self>, message: &Arc<dyn Message>, place: usize, len: usize) {
+    pub(super) fn run_group(
+        self: &Rc<Self>,
+        message: &Arc<dyn Message>,
+        place: usize,
+        mut started: Started<&Service>,
+    ) {
         let (head, progress) = (message.head(), self.service.progress());
-        let mut started = Started::several(&*self.service, len as u64);
         let apart = match self.run_on(message, head, place) {
             Ran::All => 0,
             ran => self.run_apart(message, place, ran),
@@ -39,17 +43,16 @@ impl Worker {
     #[inline]
     fn run_on(&self, message: &Arc<dyn Message>, head: &Head, place: usize) -> Ran {
         let progress = self.service.progress();
-        let run = || {
-            let ran = catch_unwind(AssertUnwindSafe(|| message.run_group(place, progress)));
-            ran.unwrap_or_else(|panic| Ran::Failed(Box::new(Failure::panic(panic))))
-        };
-        if self.frame.enter(head) {
-            let ran = run();
-            self.frame.leave();
-            return ran;
-        }
-        let _inside = Current::group(&self.home, message).enter();
-        run()
+        let _inside = (!self.frame.enter(head)).then(|| self.enter_apart(message));
+        let ran = catch_unwind(AssertUnwindSafe(|| message.run_group(place, progress)));
+        self.frame.leave();
+        ran.unwrap_or_else(|panic| Ran::Failed(Box::new(Failure::panic(panic))))
+    }
+
+    /// Enters what cannot be told by numbers alone.
+    #[cold]
+    fn enter_apart(&self, message: &Arc<dyn Message>) -> Entered {
+        Current::group(&self.home, message).enter()
     }
 
     /// Goes on with a group of which a listener failed, or is none of its functions. Says how many are
@@ -83,16 +86,16 @@ impl Worker {
     }
 
     /// Runs a plain command that is called for the first time.
-    pub(super) fn run_call(self: &Rc<Self>, call: &Arc<dyn Message>) {
+    pub(super) fn run_call(self: &Rc<Self>, call: &Arc<dyn Message>, started: Started<&Service>) {
         let Some(binding) = call.plain_call() else { return };
+        let _started = started;
         let delivery = || Delivery::first(binding.clone(), call.clone());
         let plain = binding.plain.filter(|_| self.bus.is_bare());
         let is_wanted = call.call().is_some_and(|caller| !caller.is_cancelled());
         let head = call.head();
         let Some(plain) = plain.filter(|_| is_wanted && self.frame.enter(head)) else {
-            return self.run_sync(delivery());
+            return self.run_started(delivery());
         };
-        let _started = Started::new(&*self.service);
         self.service.progress().enter(0);
         let ran = catch_unwind(AssertUnwindSafe(|| call.run_plain(plain)));
         self.frame.leave();
