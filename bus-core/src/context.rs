@@ -12,7 +12,7 @@ use crate::event::PayloadDescriptor;
 use crate::failure::Failure;
 use crate::handler::Needs;
 use crate::lineage::Lineage;
-use crate::message::{Head, Held, Message, Payload, encode_as, type_of};
+use crate::message::{Deliveries, Head, Held, Message, Payload, encode_as, type_of};
 use crate::service::Service;
 use crate::state::State;
 use crate::trace::Origin;
@@ -82,7 +82,7 @@ impl Context {
     }
 
     pub(crate) fn of_service(bus: Bus, service: Arc<Service>) -> Self {
-        let message = Arc::new(Lifecycle(Head::new(&bus, 0)));
+        let message = Arc::new(Lifecycle(Head::new(&bus, Deliveries::NONE)));
         Self {
             bus,
             site: Site::Lifecycle(service),

@@ -97,12 +97,12 @@ impl GroupFrame {
     /// A group of listeners of a message begins, if it can be told by numbers alone.
     #[inline]
     pub(crate) fn enter(&self, head: &Head) -> bool {
-        let can = head.chain().is_none() && !head.in_wake();
-        if can {
+        let correlation = head.plain_correlation();
+        if let Some(correlation) = correlation {
             self.seq.set(head.seq);
-            self.correlation.set(head.correlation());
+            self.correlation.set(correlation);
         }
-        can
+        correlation.is_some()
     }
 
     /// It is over.

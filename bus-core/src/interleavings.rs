@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
+use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
@@ -227,6 +228,66 @@ fn what_goes_by_a_lane_is_in_its_mailbox_before_the_bus_takes_itself_for_drained
             assert_eq!(seen, fired.load(Ordering::Relaxed));
         }
     });
+}
+
+/// An event for one service is put into its mailbox if the bus has the same epoch while the mailbox is
+/// held; a shutdown that has given the bus another one, and then passed by the mailbox, has seen all of
+/// them.
+#[test]
+fn what_goes_by_a_mailbox_alone_is_in_it_before_the_bus_takes_itself_for_drained() {
+    loom::model(|| {
+        let mailbox = Arc::new(Mailbox::<u32>::new(8));
+        let epoch = Arc::new(AtomicUsize::new(1));
+        let firing = {
+            let (mailbox, epoch) = (mailbox.clone(), epoch.clone());
+            thread::spawn(move || {
+                mailbox.push(0, 1, |_| epoch.load(Ordering::Relaxed) == 1).is_ok()
+            })
+        };
+        epoch.store(2, Ordering::Relaxed);
+        mailbox.pass();
+        let seen = mailbox.accepted();
+        let accepted = firing.join().unwrap();
+        assert_eq!(seen, u64::from(accepted));
+    });
+}
+
+/// Who waits until its delivery is within the bound either sees that it is, or is told by whoever
+/// starts what makes it so, however that starts.
+fn who_waits_for_space_is_told(start: fn(&Mailbox<u32>, &Mutex<()>)) {
+    loom::model(move || {
+        let mailbox = Arc::new(Mailbox::<u32>::new(0));
+        let backlog = Arc::new(Mutex::new(()));
+        let starting = {
+            let (mailbox, backlog) = (mailbox.clone(), backlog.clone());
+            thread::spawn(move || start(&mailbox, &backlog))
+        };
+        mailbox.expect_space(|| drop(backlog.lock()));
+        let sees = mailbox.has_started(1);
+        starting.join().unwrap();
+        assert!(sees || !mailbox.expects_space());
+    });
+}
+
+#[test]
+fn who_waits_for_space_is_told_of_what_was_begun_while_the_backlog_was_held() {
+    who_waits_for_space_is_told(|mailbox, backlog| {
+        {
+            let _held = backlog.lock();
+            mailbox.start_held(1);
+        }
+        mailbox.tell_started();
+    });
+}
+
+#[test]
+fn who_waits_for_space_is_told_of_what_starts_on_its_own() {
+    who_waits_for_space_is_told(|mailbox, _| mailbox.start(1));
+}
+
+#[test]
+fn who_waits_for_space_is_told_of_what_starts_elsewhere() {
+    who_waits_for_space_is_told(|mailbox, _| mailbox.start_elsewhere(1));
 }
 
 /// On a test bus, whoever has woken a thread and sees nobody awake knows that it has seen why.

@@ -41,7 +41,7 @@ impl Keys {
 
     /// How many listeners the key has; nothing if it was not looked up before.
     pub fn listeners(&self, exchange: &str, key: &str) -> Option<usize> {
-        self.0.remembered(exchange, key).map(|route| route.len())
+        self.0.remembered(exchange, key).map(|route| route.deliveries.count as usize)
     }
 }
 

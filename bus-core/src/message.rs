@@ -154,7 +154,7 @@ pub(crate) struct Head {
     pub(crate) seq: u64,
     /// In the lower half how many deliveries are not settled, in the upper one a bit for each of the
     /// first 32 listeners that is. Groups that are settled as a whole set none: they are of services
-    /// without state, which close no circle of waits.
+    /// without state, which close no circle of waits, and need not be told apart.
     open: AtomicU64,
     /// Made for those that need it, so that a waiting message is small.
     more: OnceBox<More>,
@@ -171,7 +171,7 @@ struct More {
     /// It came from elsewhere, or follows from one that did.
     chain: Option<Arc<Chain>>,
     time: OnceLock<SystemTime>,
-    /// The bits of the listeners after the first 32.
+    /// The bits of those listeners after the first 32 that are told apart.
     slots: Box<[AtomicU64]>,
     failed: Mutex<Vec<(u32, u32, Failure)>>,
     settled: Notify,
@@ -195,9 +195,25 @@ impl More {
     }
 }
 
+/// The deliveries of a message.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Deliveries {
+    /// How many they are.
+    pub(crate) count: u32,
+    /// The first so many have bits, by which it is known which of them are settled.
+    pub(crate) told_apart: u32,
+}
+
+impl Deliveries {
+    /// A message for one handler.
+    pub(crate) const ONE: Self = Self { count: 1, told_apart: 1 };
+    /// A message that nobody handles.
+    pub(crate) const NONE: Self = Self { count: 0, told_apart: 0 };
+}
+
 impl Head {
     /// Of what is sent here and now.
-    pub(crate) fn new(bus: &crate::bus::Bus, deliveries: usize) -> Self {
+    pub(crate) fn new(bus: &crate::bus::Bus, deliveries: Deliveries) -> Self {
         Self::numbered(bus, deliveries, bus.next_seq(), current::is_quiet())
     }
 
@@ -206,22 +222,23 @@ impl Head {
     #[inline]
     pub(crate) fn numbered(
         bus: &crate::bus::Bus,
-        deliveries: usize,
+        deliveries: Deliveries,
         seq: u64,
         quiet: bool,
     ) -> Self {
-        let is_small = quiet && deliveries <= BITS as usize;
+        let is_small = quiet && deliveries.told_apart <= BITS;
         let more = if is_small { OnceBox::new() } else { Self::more_of(bus, deliveries, seq) };
-        Self { seq, open: AtomicU64::new(low(deliveries)), more }
+        Self { seq, open: AtomicU64::new(deliveries.count.into()), more }
     }
 
     /// What a message has more, if it does.
-    fn more_of(bus: &crate::bus::Bus, deliveries: usize, seq: u64) -> OnceBox<More> {
+    #[cold]
+    fn more_of(bus: &crate::bus::Bus, deliveries: Deliveries, seq: u64) -> OnceBox<More> {
         let cause = current::cause(bus).map(|cause| {
             let Cause { origin, correlation, in_wake, chain } = cause;
             More { cause: origin, correlation, in_wake, chain, ..More::of(seq) }
         });
-        let further = deliveries.saturating_sub(BITS as usize);
+        let further = deliveries.told_apart.saturating_sub(BITS) as usize;
         let mut more = cause.or_else(|| (further > 0).then(|| More::of(seq)));
         if let Some(more) = &mut more {
             let slots = || AtomicU64::new(0);
@@ -247,6 +264,13 @@ impl Head {
     #[inline]
     pub(crate) fn correlation(&self) -> u64 {
         self.more.get().map_or(self.seq, |more| more.correlation)
+    }
+
+    /// The first message of the chain, if that is all there is to be told of what it follows from.
+    #[inline]
+    pub(crate) fn plain_correlation(&self) -> Option<u64> {
+        let Some(more) = self.more.get() else { return Some(self.seq) };
+        (more.chain.is_none() && !more.in_wake).then_some(more.correlation)
     }
 
     /// Whether it follows from a dead letter that was announced.
@@ -450,9 +474,13 @@ impl<T: Event> Message for Firing<T> {
         let functions = group.and_then(|group| Some((group, group.functions::<T>()?)));
         let Some((group, functions)) = functions else { return Ran::Unfit };
         let payload = self.get();
-        while let Some(at) = progress.at()
-            && let (Some(function), Some(target)) = (functions.get(at), group.targets.get(at))
-        {
+        let from = progress.place();
+        let functions = functions.get(from..).unwrap_or_default();
+        let targets = group.targets.get(from..).unwrap_or_default();
+        for (function, target) in functions.iter().zip(targets) {
+            if progress.is_cut() {
+                break;
+            }
             progress.enter(target.slot);
             if let Err(failure) = function.call(payload) {
                 return Ran::Failed(Box::new(failure));

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::event::{Event, EventDescriptor};
 use crate::execute_error::ExecuteError;
 use crate::lane::Lane;
-use crate::message::{Firing, Head};
+use crate::message::{Deliveries, Firing, Head};
 use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket};
 use crate::router::{Group, Route};
@@ -74,7 +74,7 @@ impl Passage {
         args: C::Args,
         quiet: bool,
     ) -> Result<Promise<C::Ok, C::Err>, C::Args> {
-        let head = Head::numbered(bus, 1, self.number(bus), quiet);
+        let head = Head::numbered(bus, Deliveries::ONE, self.number(bus), quiet);
         if binding.wants_context {
             head.time(|| bus.clock().time());
         }
@@ -112,7 +112,7 @@ impl Passage {
         if route.groups.len() > 1 && !self.enter(bus, &route) {
             return bus.fire_by_table(descriptor, event);
         }
-        let head = Head::numbered(bus, route.len(), self.number(bus), quiet);
+        let head = Head::numbered(bus, route.deliveries, self.number(bus), quiet);
         if route.wants_context {
             head.time(|| bus.clock().time());
         }

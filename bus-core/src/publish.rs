@@ -20,7 +20,7 @@ use crate::event::{Event, EventDescriptor, Topic};
 use crate::execute_error::ExecuteError;
 use crate::failure::Failure;
 use crate::handler::Instance;
-use crate::message::{Encoded, Firing, Head, Message, encode_as};
+use crate::message::{Deliveries, Encoded, Firing, Head, Message, encode_as};
 use crate::name;
 use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket, Unread};
@@ -165,7 +165,7 @@ impl Bus {
         message: impl FnOnce(Head, Arc<Route>) -> Arc<dyn Message>,
     ) {
         let route = self.route(exchange, key);
-        let head = Head::new(self, route.len());
+        let head = Head::new(self, route.deliveries);
         self.stamp(&head, route.wants_context);
         let message = message(head, route.clone());
         for (slot, binding) in (0..).zip(route.bindings()) {
@@ -345,7 +345,7 @@ impl Bus {
             return Err((Error::new(ErrorKind::Full, text), payload));
         }
         self.0.fired.fetch_add(1, Ordering::Relaxed);
-        let head = Head::new(self, route.len());
+        let head = Head::new(self, route.deliveries);
         let testing = self.0.testing.as_ref();
         self.stamp(&head, route.wants_context || testing.is_some());
         let message = message(head, route.clone(), payload);
@@ -413,7 +413,7 @@ impl Bus {
         let Stopped { route, at, failure, seq, inline: _inline } = stopped;
         self.0.fired.fetch_add(1, Ordering::Relaxed);
         let seq = if seq == 0 { self.next_seq() } else { seq };
-        let head = Head::numbered(self, route.len(), seq, current::is_quiet());
+        let head = Head::numbered(self, route.deliveries, seq, current::is_quiet());
         let firing = Firing::new(head, route.clone(), event);
         let message: Arc<dyn Message> = Arc::new(firing);
         let mut sent = Sent::default();
@@ -469,11 +469,11 @@ impl Bus {
                 let wire = C::DESCRIPTOR.wire.as_ref().filter(|wire| !command.takes(wire));
                 let Some(wire) = wire else {
                     routes::resolve_command::<C>(self, &command);
-                    return self.call(Head::new(self, 1), &command, args);
+                    return self.call(Head::new(self, Deliveries::ONE), &command, args);
                 };
                 match (wire.types.encode_args)(&args) {
                     Ok(body) => self
-                        .call_encoded(Head::new(self, 1), &command, &body)
+                        .call_encoded(Head::new(self, Deliveries::ONE), &command, &body)
                         .map(|answer| wire.read::<C>(answer)),
                     Err(error) => Promise::ready(Err(ExecuteError::Codec(error))),
                 }
@@ -567,11 +567,13 @@ impl Bus {
                     );
                     return Receipt::refused(Error::new(ErrorKind::Unsupported, text));
                 }
-                let task = |body| EncodedCall::task(Head::new(self, 1), &command, body);
+                let task =
+                    |body| EncodedCall::task(Head::new(self, Deliveries::ONE), &command, body);
                 (wire.types.encode_args)(&args).map(|body| Arc::new(task(body)) as _)
             }
             _ => {
-                let task = Task::new::<C>(Head::new(self, 1), command.binding.clone(), args);
+                let task =
+                    Task::new::<C>(Head::new(self, Deliveries::ONE), command.binding.clone(), args);
                 task.map(|task| Arc::new(task) as _)
             }
         };
@@ -617,7 +619,9 @@ impl Bus {
             Err(error) => return Promise::ready(Err(ExecuteError::Codec(error))),
         };
         let answer = match (command, &self.0.remote) {
-            (Ok(command), _) => self.call_encoded(Head::new(self, 1), &command, &body),
+            (Ok(command), _) => {
+                self.call_encoded(Head::new(self, Deliveries::ONE), &command, &body)
+            }
             (Err(unknown), Some(remote)) if name::check_name(name).is_ok() => {
                 remote.call(self, unknown, body, self.0.defaults.command_timeout)
             }

@@ -12,7 +12,7 @@ use once_cell::race::OnceBox;
 use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::handler::Function;
-use crate::message::{Message, Whole};
+use crate::message::{Deliveries, Message, Whole};
 use crate::name::first_word;
 use crate::service::Service;
 use crate::trie::Trie;
@@ -30,14 +30,14 @@ pub(crate) struct Route {
     pub(crate) wants_shared: bool,
     /// A listener asks for the context, so the event is stamped with its time.
     pub(crate) wants_context: bool,
-    len: usize,
+    pub(crate) deliveries: Deliveries,
 }
 
 /// The listeners of one service.
 pub(crate) struct Group {
     pub(crate) service: Arc<Service>,
     pub(crate) targets: Vec<Target>,
-    /// All of them take nothing but the payload, and run at once.
+    /// They, if all of them take nothing but the payload and run at once.
     pub(crate) whole: Option<Whole>,
     /// Such listeners as the functions that they are, once an event was for them: a
     /// `Vec<Function<T>>` of its type.
@@ -74,7 +74,8 @@ impl Target {
 
 impl Route {
     pub(crate) fn new(bindings: Vec<Arc<Binding>>) -> Self {
-        let mut route = Self { len: bindings.len(), ..Self::default() };
+        let mut route = Self::default();
+        route.deliveries.count = u32::try_from(bindings.len()).unwrap_or(u32::MAX);
         for (slot, binding) in (0..).zip(bindings) {
             route.wants_shared |= binding.shared;
             route.wants_context |= binding.wants_context;
@@ -98,6 +99,9 @@ impl Route {
             let len = u32::try_from(group.targets.len()).ok().filter(|_| is_plain);
             group.whole = len.map(|len| Whole::Group { place, len });
         }
+        let apart = route.groups.iter().filter(|group| group.whole.is_none());
+        let apart = apart.flat_map(|group| &group.targets).chain(&route.inline);
+        route.deliveries.told_apart = apart.map(|target| target.slot + 1).max().unwrap_or(0);
         route
     }
 
@@ -129,13 +133,9 @@ impl Route {
         self.groups.iter().position(|group| std::ptr::eq(&raw const *group.service, service))
     }
 
-    /// How many listeners there are.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
+    /// Whether nobody listens.
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.deliveries.count == 0
     }
 
     /// The listeners, in the order of their slots.

@@ -60,6 +60,22 @@ pub(crate) struct Mailbox<E> {
     pub(crate) bound: usize,
     queue: Mutex<Queue<E>>,
     accepted: AtomicU64,
+    served: Served,
+    space: Event,
+    patient: Mutex<Vec<Waker>>,
+    idle: Event,
+    /// How often something was accepted over the bound.
+    pub(crate) overruns: AtomicU64,
+    /// The service's thread is back and wants to consume.
+    recalled: AtomicBool,
+    /// Threads beside the service's own.
+    substitutes: AtomicUsize,
+}
+
+/// What the consumer looks at and writes for every delivery. Not in a cache line of what those write who
+/// put something in: they would wait for each other.
+#[repr(align(64))]
+struct Served {
     /// What has started on the service's own thread, which alone writes this.
     started: AtomicU64,
     /// What has started on others.
@@ -70,19 +86,11 @@ pub(crate) struct Mailbox<E> {
     done_elsewhere: AtomicU64,
     /// Receipts that wait for space.
     waiting: AtomicUsize,
-    space: Event,
     /// Threads wait for space outside of handlers: for half of it, so that each is woken once for many
     /// events.
     is_awaited: AtomicBool,
-    patient: Mutex<Vec<Waker>>,
-    idle: Event,
+    /// Something was accepted over the bound, and there has been no space since.
     over: AtomicBool,
-    /// How often something was accepted over the bound.
-    pub(crate) overruns: AtomicU64,
-    /// The service's thread is back and wants to consume.
-    recalled: AtomicBool,
-    /// Threads beside the service's own.
-    substitutes: AtomicUsize,
 }
 
 struct Queue<E> {
@@ -176,16 +184,18 @@ impl<E> Mailbox<E> {
                 closed: false,
             }),
             accepted: AtomicU64::new(0),
-            started: AtomicU64::new(0),
-            started_elsewhere: AtomicU64::new(0),
-            done: AtomicU64::new(0),
-            done_elsewhere: AtomicU64::new(0),
-            waiting: AtomicUsize::new(0),
+            served: Served {
+                started: AtomicU64::new(0),
+                started_elsewhere: AtomicU64::new(0),
+                done: AtomicU64::new(0),
+                done_elsewhere: AtomicU64::new(0),
+                waiting: AtomicUsize::new(0),
+                is_awaited: AtomicBool::new(false),
+                over: AtomicBool::new(false),
+            },
             space: Event::new(),
-            is_awaited: AtomicBool::new(false),
             patient: Mutex::new(Vec::new()),
             idle: Event::new(),
-            over: AtomicBool::new(false),
             overruns: AtomicU64::new(0),
             recalled: AtomicBool::new(false),
             substitutes: AtomicUsize::new(0),
@@ -240,18 +250,19 @@ impl<E> Mailbox<E> {
 
     /// Whether this is the first overrun since the mailbox was last within its bound.
     pub(crate) fn note_overrun(&self) -> bool {
-        !self.over.swap(true, Ordering::Relaxed)
+        !self.served.over.swap(true, Ordering::Relaxed)
     }
 
     /// Whether delivery `number` is within the bound.
     #[inline]
-    fn has_started(&self, number: u64) -> bool {
+    pub(crate) fn has_started(&self, number: u64) -> bool {
         number <= self.started() + self.bound as u64
     }
 
     #[inline]
     fn started(&self) -> u64 {
-        self.started.load(Ordering::SeqCst) + self.started_elsewhere.load(Ordering::SeqCst)
+        self.served.started.load(Ordering::SeqCst)
+            + self.served.started_elsewhere.load(Ordering::SeqCst)
     }
 
     /// Deliveries that have not started.
@@ -277,7 +288,8 @@ impl<E> Mailbox<E> {
 
     #[inline]
     fn done(&self) -> u64 {
-        self.done.load(Ordering::Acquire) + self.done_elsewhere.load(Ordering::Acquire)
+        self.served.done.load(Ordering::Acquire)
+            + self.served.done_elsewhere.load(Ordering::Acquire)
     }
 
     /// How many deliveries were ever accepted.
@@ -319,7 +331,7 @@ impl<E> Mailbox<E> {
 
     /// Somebody waits for space. What it does not see of what has started when this returns, it is told.
     pub(crate) fn expect_space(&self, pass: impl Fn()) {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.served.waiting.fetch_add(1, Ordering::SeqCst);
         // For who starts and then looks whether somebody waits, with a barrier between or while it holds
         // something.
         fence(Ordering::SeqCst);
@@ -340,7 +352,7 @@ impl<E> Mailbox<E> {
                     patient.push(me.clone());
                 }
             }
-            self.is_awaited.store(true, Ordering::SeqCst);
+            self.served.is_awaited.store(true, Ordering::SeqCst);
             if !self.has_started(number) {
                 park::park(Some(later(Instant::now(), AGAIN)));
             }
@@ -354,7 +366,7 @@ impl<E> Mailbox<E> {
     /// Wakes the threads that wait for half of the space.
     #[cold]
     fn wake_patient(&self) {
-        self.is_awaited.store(false, Ordering::Relaxed);
+        self.served.is_awaited.store(false, Ordering::Relaxed);
         // Nothing is held while they are woken: whoever is may run at once, and come for it.
         let patient = std::mem::take(&mut *self.patient());
         patient.into_iter().for_each(Waker::wake);
@@ -370,7 +382,8 @@ impl<E> Mailbox<E> {
 
     /// The same, on another thread.
     pub(crate) fn start_elsewhere(&self, deliveries: u64) {
-        self.started_elsewhere.fetch_add(deliveries, Ordering::SeqCst);
+        self.served.started_elsewhere.fetch_add(deliveries, Ordering::AcqRel);
+        fence(Ordering::SeqCst);
         self.tell_started();
     }
 
@@ -378,8 +391,8 @@ impl<E> Mailbox<E> {
     /// space. It [tells](Self::tell_started) them afterwards.
     #[inline]
     pub(crate) fn start_held(&self, deliveries: u64) {
-        let started = self.started.load(Ordering::Relaxed) + deliveries;
-        self.started.store(started, Ordering::Release);
+        let started = self.served.started.load(Ordering::Relaxed) + deliveries;
+        self.served.started.store(started, Ordering::Release);
     }
 
     /// Tells who waits for space that more has started.
@@ -388,31 +401,34 @@ impl<E> Mailbox<E> {
         if self.expects_space() {
             self.space.notify(usize::MAX);
         }
-        if self.is_awaited.load(Ordering::Relaxed) && self.depth() <= self.bound / 2 {
+        if self.served.is_awaited.load(Ordering::Relaxed) && self.depth() <= self.bound / 2 {
             self.wake_patient();
         }
-        if self.over.load(Ordering::Relaxed) && self.depth() <= self.bound {
-            self.over.store(false, Ordering::Relaxed);
+        if self.served.over.load(Ordering::Relaxed) && self.depth() <= self.bound {
+            self.served.over.store(false, Ordering::Relaxed);
         }
     }
 
     /// Whether somebody waits for space; it is to be told.
     #[inline]
     pub(crate) fn expects_space(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) > 0 && self.waiting.swap(0, Ordering::SeqCst) > 0
+        self.served.waiting.load(Ordering::SeqCst) > 0
+            && self.served.waiting.swap(0, Ordering::SeqCst) > 0
     }
 
     /// So many deliveries that were started on the service's own thread have not begun, and are put back.
     pub(crate) fn unstart(&self, deliveries: u64) {
-        let started = self.started.load(Ordering::Relaxed) - deliveries;
-        self.started.store(started, Ordering::Release);
+        let started = self.served.started.load(Ordering::Relaxed) - deliveries;
+        self.served.started.store(started, Ordering::Release);
     }
 
     /// So many deliveries are done: settled, or waiting for their next attempt. Says whether all are.
     /// For the service's own thread.
     #[inline]
     pub(crate) fn finish(&self, deliveries: u64) -> bool {
-        self.done.store(self.done.load(Ordering::Relaxed) + deliveries, Ordering::Release);
+        self.served
+            .done
+            .store(self.served.done.load(Ordering::Relaxed) + deliveries, Ordering::Release);
         if self.has_substitutes() {
             // Of two who finish at the same time one sees that both have.
             fence(Ordering::SeqCst);
@@ -422,7 +438,7 @@ impl<E> Mailbox<E> {
 
     /// The same on another thread.
     pub(crate) fn finish_elsewhere(&self, deliveries: u64) -> bool {
-        self.done_elsewhere.fetch_add(deliveries, Ordering::AcqRel);
+        self.served.done_elsewhere.fetch_add(deliveries, Ordering::AcqRel);
         fence(Ordering::SeqCst);
         self.note_idle()
     }

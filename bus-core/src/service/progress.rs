@@ -37,7 +37,7 @@ impl Progress {
 
     /// How many are over, while the group is.
     #[inline]
-    pub(super) fn place(&self) -> usize {
+    pub(crate) fn place(&self) -> usize {
         self.at.load(Ordering::Relaxed)
     }
 
@@ -64,7 +64,8 @@ impl Progress {
     }
 
     /// Whether somebody had the group end early.
-    pub(super) fn is_cut(&self) -> bool {
+    #[inline]
+    pub(crate) fn is_cut(&self) -> bool {
         self.end.load(Ordering::Relaxed) == 0
     }
 
