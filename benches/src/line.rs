@@ -32,9 +32,14 @@ impl<T> Line<T> {
         counted
     }
 
-    /// The next that was taken.
-    pub(crate) fn next(&self) -> Option<Arc<T>> {
-        self.backlog.lock().expect("no panic").pop_front()
+    /// The next that was taken; `begin` is told of it while nobody else can take it.
+    pub(crate) fn next(&self, begin: impl FnOnce(&Arc<T>)) -> Option<Arc<T>> {
+        let mut backlog = self.backlog.lock().expect("no panic");
+        let next = backlog.pop_front();
+        if let Some(next) = &next {
+            begin(next);
+        }
+        next
     }
 
     /// Takes the mailbox whole; `false` if it is empty, and then this thread is told of more.

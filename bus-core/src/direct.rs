@@ -17,7 +17,7 @@ use crate::current::{self, Current, Frame, Home};
 use crate::event::{Event, EventDescriptor};
 use crate::execute_error::ExecuteError;
 use crate::failure::{Failure, Reason};
-use crate::handler::{Function, HandlerResult};
+use crate::handler::Function;
 use crate::heard::{self, Heard};
 use crate::lane::{Counted, Lane};
 use crate::publish::Inline;
@@ -108,7 +108,7 @@ impl<E: Event> Direct<E> {
                 self.lane.leave(bus);
                 Called::Heard(self.heard)
             }
-            Ok(Err(failure)) => self.stop(bus, failure),
+            Ok(Err(failure)) => self.stop(bus, *failure),
             Err(panic) => self.stop(bus, Failure::panic(panic)),
         }
     }
@@ -122,10 +122,11 @@ impl<E: Event> Direct<E> {
         Called::Stopped(Box::new(Stopped { route, at, failure, seq, inline }))
     }
 
-    fn run(&self, event: &E) -> HandlerResult {
+    #[inline]
+    fn run(&self, event: &E) -> Result<(), Box<Failure>> {
         for (at, listener) in self.listeners.iter().enumerate() {
             self.at.set(at);
-            listener.call(event)?;
+            listener.call(event).map_err(Box::new)?;
         }
         Ok(())
     }

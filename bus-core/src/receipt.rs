@@ -197,8 +197,13 @@ impl Receipt {
     /// the broker refuses it, and `Timeout`, if it has not confirmed it within 30 s (see
     /// [`Builder::confirm_within`](crate::Builder::confirm_within)); then it is still published once
     /// the broker takes it.
+    #[inline]
     pub fn wait(self) -> Result<Accepted> {
-        if self.is_here() && self.late.is_none() { Ok(self.accepted()) } else { self.wait_late() }
+        match self {
+            Self { state: State::Heard(by), late: None } => Ok(Accepted { routed: !by.is_empty() }),
+            Self { state: State::Enqueued(_), late: None } => Ok(Accepted { routed: true }),
+            late => late.wait_late(),
+        }
     }
 
     #[inline(never)]

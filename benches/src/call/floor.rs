@@ -32,8 +32,11 @@ struct Service {
 impl Service {
     fn serve(&self) {
         loop {
-            while let Some(call) = self.line.next() {
-                self.started.fetch_add(1, Ordering::SeqCst);
+            // Whoever comes to wait passes by what is held meanwhile, so this needs no barrier.
+            let begin = |_: &Arc<Call>| {
+                self.started.store(self.started.load(Ordering::Relaxed) + 1, Ordering::Release);
+            };
+            while let Some(call) = self.line.next(begin) {
                 if !call.is_cancelled.load(Ordering::Acquire) {
                     let order = call.order.lock().expect("no panic").take().expect("once");
                     let price = catch_unwind(AssertUnwindSafe(|| price(order))).expect("no panic");
@@ -45,7 +48,7 @@ impl Service {
                         waker.wake();
                     }
                 }
-                call.is_settled.swap(true, Ordering::AcqRel);
+                call.is_settled.store(true, Ordering::Release);
                 self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
             }
             if !self.line.take() {
@@ -85,11 +88,9 @@ pub(super) fn in_flight() -> impl FnMut(u64, u64) -> Tally {
     let server = service.clone();
     thread::spawn(move || server.serve());
     let binding = Arc::new(());
-    let calling = AtomicBool::new(false);
+    let epoch = AtomicU64::new(1);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let call = move |order| {
-        // A shutdown waits until nobody is between looking whether the bus is open and calling.
-        calling.swap(true, Ordering::SeqCst);
         let deadline = Instant::now() + Duration::from_secs(30);
         let call = Arc::new(Call {
             order: Mutex::new(Some(order)),
@@ -98,8 +99,8 @@ pub(super) fn in_flight() -> impl FnMut(u64, u64) -> Tally {
             is_settled: AtomicBool::new(false),
             _binding: binding.clone(),
         });
-        service.line.push(call.clone(), || ());
-        calling.store(false, Ordering::Release);
+        let is_open = || epoch.load(Ordering::SeqCst) == 1;
+        service.line.push(call.clone(), || assert!(is_open(), "nobody stops it"));
         (call, deadline)
     };
     move |first, n| flights(first, n, &call, |(call, deadline)| wait(&call, deadline, &waker))

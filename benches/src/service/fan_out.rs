@@ -88,8 +88,8 @@ names_8!(listeners six "fan_6" 6);
 names_8!(listeners seven "fan_7" 7);
 
 fn floor() -> impl FnMut(u64, u64) -> Tally {
-    let hear = |sink: &'static Sink| move |order: &Order| (0..8).for_each(|_| sink.add(order));
-    let bus = Bus::new(SINKS.iter().map(hear));
+    let hear = |sink: &'static Sink| move |order: &Order| sink.add(order);
+    let bus = Bus::new(8 * BOUND, SINKS.iter().map(|sink| vec![hear(sink); 8]));
     move |first, n| {
         expect(n);
         (first..first + n).for_each(|id| bus.fire(Order::new(id)));

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use super::{BOUND, SINK, produce};
 use crate::line::Line;
@@ -22,65 +23,103 @@ struct Event {
     order: Order,
 }
 
+/// A listener, and how often it succeeded.
+struct Listener {
+    hear: Box<dyn Fn(&Order) + Send>,
+    handled: u64,
+}
+
+/// What waits and what runs, apart from what is looked at by those who fire.
 #[derive(Default)]
+#[repr(align(64))]
 struct Service {
     line: Line<Event>,
     accepted: AtomicU64,
-    started: AtomicU64,
-    done: AtomicU64,
+    served: Served,
+    /// What runs, if a shutdown can refuse the rest of it.
+    running: Mutex<Option<Arc<Event>>>,
     /// Who waits until half of the mailbox has started.
     held_back: Mutex<Vec<Thread>>,
+}
+
+/// What the consumer writes.
+#[derive(Default)]
+#[repr(align(64))]
+struct Served {
+    started: AtomicU64,
+    done: AtomicU64,
+    /// The listener that runs, which is blamed if it panics.
+    at: AtomicU64,
     waits: AtomicBool,
 }
 
 impl Service {
     fn is_over(&self, number: u64, bound: usize) -> bool {
-        number > self.started.load(Ordering::SeqCst) + bound as u64
+        number > self.served.started.load(Ordering::SeqCst) + bound as u64
     }
 
-    /// Puts an event in; gives its number.
-    fn push(&self, event: Arc<Event>) -> u64 {
+    /// Puts an event for so many listeners in, if the bus `is_open`; gives its number.
+    fn push(&self, event: Arc<Event>, listeners: u64, is_open: impl FnOnce() -> bool) -> u64 {
         self.line.push(event, || {
-            let number = self.accepted.load(Ordering::Relaxed) + 1;
+            assert!(is_open(), "nobody stops it");
+            let number = self.accepted.load(Ordering::Relaxed) + listeners;
             self.accepted.store(number, Ordering::Release);
             number
         })
     }
 
     /// Holds who fires back until its event is within the bound.
-    fn hold_back(&self, number: u64) {
-        while self.is_over(number, BOUND) {
+    fn hold_back(&self, number: u64, bound: usize) {
+        while self.is_over(number, bound) {
             self.held_back.lock().expect("no panic").push(thread::current());
-            self.waits.store(true, Ordering::SeqCst);
-            if self.is_over(number, BOUND) {
-                thread::park();
+            self.served.waits.store(true, Ordering::SeqCst);
+            if self.is_over(number, bound) {
+                thread::park_timeout(Duration::from_millis(1));
             }
         }
     }
 
-    fn start(&self) {
-        let started = self.started.fetch_add(1, Ordering::SeqCst) + 1;
-        if self.waits.load(Ordering::SeqCst)
-            && self.accepted.load(Ordering::Acquire) <= started + BOUND as u64 / 2
+    /// Tells who is held back that half of the mailbox has started.
+    fn tell(&self, bound: usize) {
+        let started = self.served.started.load(Ordering::Relaxed);
+        if self.served.waits.load(Ordering::Relaxed)
+            && self.accepted.load(Ordering::Acquire) <= started + bound as u64 / 2
         {
-            self.waits.store(false, Ordering::SeqCst);
-            self.held_back.lock().expect("no panic").drain(..).for_each(|thread| thread.unpark());
+            self.served.waits.store(false, Ordering::Relaxed);
+            let held_back = std::mem::take(&mut *self.held_back.lock().expect("no panic"));
+            held_back.into_iter().for_each(|thread| thread.unpark());
         }
     }
 
-    fn serve(&self, hear: impl Fn(&Order)) {
+    fn serve(&self, mut listeners: Vec<Listener>, bound: usize) {
+        let many = listeners.len() as u64;
+        // Whoever comes to wait passes by what is held meanwhile, so this needs no barrier.
+        let begin = |event: &Arc<Event>| {
+            let started = self.served.started.load(Ordering::Relaxed) + many;
+            self.served.started.store(started, Ordering::Release);
+            if many > 1 {
+                *self.running.lock().expect("no panic") = Some(event.clone());
+            }
+        };
         let mut streak = 0;
         loop {
-            while let Some(event) = self.line.next() {
+            while let Some(event) = self.line.next(begin) {
                 streak += 1;
-                self.start();
-                let handled = catch_unwind(AssertUnwindSafe(|| hear(&event.order)));
+                self.tell(bound);
+                let handled = catch_unwind(AssertUnwindSafe(|| {
+                    for (at, listener) in (0..).zip(&mut listeners) {
+                        self.served.at.store(at, Ordering::Relaxed);
+                        (listener.hear)(&event.order);
+                        listener.handled += 1;
+                    }
+                }));
                 assert!(handled.is_ok(), "no panic");
                 // Nobody is left who could ask.
                 if Arc::strong_count(&event) > 1 {
-                    event.open.fetch_sub(1, Ordering::AcqRel);
+                    event.open.fetch_sub(many, Ordering::AcqRel);
                 }
-                self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
+                let done = self.served.done.load(Ordering::Relaxed) + many;
+                self.served.done.store(done, Ordering::Release);
             }
             if self.line.take() {
                 continue;
@@ -96,46 +135,60 @@ impl Service {
 
 /// Fires to services, each of which has a thread that consumes.
 pub(super) struct Bus {
-    services: Vec<Arc<Service>>,
+    services: Vec<(Arc<Service>, u64)>,
+    bound: usize,
     route: Arc<u64>,
-    /// A shutdown waits until nobody is between looking whether the bus is open and firing.
+    epoch: AtomicU64,
+    /// A shutdown waits until nobody is between looking whether the bus is open and firing to several.
     firing: AtomicBool,
 }
 
 impl Bus {
-    /// With a service for each of those who hear.
-    pub(super) fn new<H: Fn(&Order) + Send + 'static>(hear: impl IntoIterator<Item = H>) -> Self {
-        let service = |hear| {
+    /// With a service for each list of those who hear, whose mailbox holds so many deliveries.
+    pub(super) fn new<H>(bound: usize, services: impl IntoIterator<Item = Vec<H>>) -> Self
+    where
+        H: Fn(&Order) + Send + 'static,
+    {
+        let service = |hear: Vec<H>| {
             let service = Arc::new(Service::default());
-            let consumer = service.clone();
-            thread::spawn(move || consumer.serve(hear));
-            service
+            let (consumer, many) = (service.clone(), hear.len() as u64);
+            let listener = |hear| Listener { hear: Box::new(hear), handled: 0 };
+            let listeners = hear.into_iter().map(listener).collect();
+            thread::spawn(move || consumer.serve(listeners, bound));
+            (service, many)
         };
-        let services: Vec<_> = hear.into_iter().map(service).collect();
-        Self { services, route: Arc::new(1), firing: AtomicBool::new(false) }
+        let services: Vec<_> = services.into_iter().map(service).collect();
+        let (route, epoch) = (Arc::new(1), AtomicU64::new(1));
+        Self { services, bound, route, epoch, firing: AtomicBool::new(false) }
     }
 
     /// Fires, and is held back.
     pub(super) fn fire(&self, order: Order) {
-        self.firing.swap(true, Ordering::SeqCst);
-        let open = AtomicU64::new(self.services.len() as u64);
+        let is_open = || self.epoch.load(Ordering::SeqCst) == 1;
+        let several = self.services.len() > 1;
+        if several {
+            self.firing.swap(true, Ordering::SeqCst);
+        }
+        let open = AtomicU64::new(self.services.iter().map(|(_, many)| many).sum());
         let receipt = Arc::new(Event { open, _route: self.route.clone(), order });
         let mut over = None;
-        for service in &self.services {
-            let number = service.push(receipt.clone());
-            if service.is_over(number, BOUND) {
+        for (service, many) in &self.services {
+            let number = service.push(receipt.clone(), *many, is_open);
+            if service.is_over(number, self.bound) {
                 over.get_or_insert_with(Vec::new).push((service, number));
             }
         }
-        self.firing.store(false, Ordering::Release);
+        if several {
+            self.firing.store(false, Ordering::Release);
+        }
         for (service, number) in over.into_iter().flatten() {
-            service.hold_back(number);
+            service.hold_back(number, self.bound);
         }
     }
 }
 
 /// `P` threads fire, one consumes.
 pub(super) fn promises<const P: u64>() -> impl FnMut(u64, u64) -> Tally {
-    let bus = Bus::new([|order: &Order| SINK.add(order)]);
+    let bus = Bus::new(BOUND, [vec![|order: &Order| SINK.add(order)]]);
     move |first, n| produce::<P>(first, n, |order| bus.fire(order))
 }
