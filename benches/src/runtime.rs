@@ -6,3 +6,8 @@ use tokio::runtime::{Builder, Runtime};
 pub(crate) fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
+
+/// Another one, of one thread.
+pub(crate) fn elsewhere() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}

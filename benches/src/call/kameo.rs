@@ -66,6 +66,20 @@ pub(super) fn in_flight() -> impl FnMut(u64, u64) -> Tally {
 pub(super) fn awaited() -> impl FnMut(u64, u64) -> Tally {
     let runtime = runtime();
     let server = start(&runtime);
+    ask(runtime, server)
+}
+
+/// Task to an actor with a thread of its own, where a handler may block.
+pub(super) fn across() -> impl FnMut(u64, u64) -> Tally {
+    let runtime = runtime();
+    let server = {
+        let _inside = runtime.enter();
+        Server::spawn_in_thread_with_mailbox(Server, mailbox::bounded(BOUND))
+    };
+    ask(runtime, server)
+}
+
+fn ask(runtime: Runtime, server: ActorRef<Server>) -> impl FnMut(u64, u64) -> Tally {
     move |first, n| {
         let server = server.clone();
         let task = runtime.spawn(async move {

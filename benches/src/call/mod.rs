@@ -93,9 +93,11 @@ fn awaited() -> Vec<Candidate> {
     vec![
         Candidate::new("tokio mpsc + oneshot, across threads", tokio::across),
         Candidate::new("autobus", ours::awaited),
+        Candidate::new("kameo, across threads", kameo::across),
+        Candidate::new("ractor, across threads", ractor::across),
         Candidate::new("tokio mpsc + oneshot, among tasks", tokio::awaited),
-        Candidate::new("kameo", kameo::awaited),
-        Candidate::new("ractor", ractor::awaited),
+        Candidate::new("kameo, among tasks", kameo::awaited),
+        Candidate::new("ractor, among tasks", ractor::awaited),
     ]
 }
 

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{answers_async, flights_async, price};
 use crate::order::{Order, Tally};
-use crate::runtime::runtime;
+use crate::runtime::{elsewhere, runtime};
 
 struct Server;
 
@@ -65,7 +65,23 @@ pub(super) fn in_flight() -> impl FnMut(u64, u64) -> Tally {
 pub(super) fn awaited() -> impl FnMut(u64, u64) -> Tally {
     let runtime = runtime();
     let server = start(&runtime);
+    ask(runtime, None, server)
+}
+
+/// Task to an actor on the thread of another runtime, where a handler may block.
+pub(super) fn across() -> impl FnMut(u64, u64) -> Tally {
+    let elsewhere = elsewhere();
+    let server = start(&elsewhere);
+    ask(runtime(), Some(elsewhere), server)
+}
+
+fn ask(
+    runtime: Runtime,
+    elsewhere: Option<Runtime>,
+    server: ActorRef<Priced>,
+) -> impl FnMut(u64, u64) -> Tally {
     move |first, n| {
+        let _kept = &elsewhere;
         let server = server.clone();
         let task = runtime.spawn(async move {
             answers_async(first, n, |order| call(server.clone(), order)).await
