@@ -179,6 +179,27 @@ impl Counts {
 }
 
 #[cfg(test)]
+impl Binding {
+    /// A listener of `service` that takes nothing but the payload.
+    pub(crate) fn plain(service: &Arc<Service>, plain: Plain) -> Arc<Self> {
+        Arc::new(Self {
+            name: "listener".into(),
+            service: service.clone(),
+            place: None,
+            code: Code::Linked(Body::Plain(|_, _| Ok(()), plain)),
+            plain: Some(plain),
+            access: Access::Stateless,
+            inline: false,
+            policy: Policy::new(&Options::DEFAULT, &Defaults::default()),
+            payload: None,
+            shared: false,
+            wants_context: false,
+            counts: Counts::default(),
+        })
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

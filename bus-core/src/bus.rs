@@ -60,7 +60,8 @@ pub(crate) struct Shared {
     /// Inline handlers that run on the threads of callers.
     pub(crate) inline: AtomicUsize,
     pub(crate) inline_done: Event,
-    /// The threads that run inline listeners without being counted in `inline`.
+    /// The threads that run inline handlers without being counted in `inline`, or put events into several
+    /// mailboxes without holding the table.
     pub(crate) lanes: Lanes,
     /// Another one whenever routes, commands or the phase may have changed.
     epoch: AtomicU64,

@@ -245,7 +245,7 @@ fn what_goes_by_a_mailbox_alone_is_in_it_before_the_bus_takes_itself_for_drained
             })
         };
         epoch.store(2, Ordering::Relaxed);
-        mailbox.pass();
+        mailbox.await_pushes();
         let seen = mailbox.accepted();
         let accepted = firing.join().unwrap();
         assert_eq!(seen, u64::from(accepted));
@@ -265,7 +265,7 @@ fn who_waits_for_space_is_told(start: fn(&Mailbox<u32>, &Mutex<()>)) {
         mailbox.expect_space(|| drop(backlog.lock()));
         let sees = mailbox.has_started(1);
         starting.join().unwrap();
-        assert!(sees || !mailbox.expects_space());
+        assert!(sees || !mailbox.take_expecting());
     });
 }
 
@@ -282,12 +282,18 @@ fn who_waits_for_space_is_told_of_what_was_begun_while_the_backlog_was_held() {
 
 #[test]
 fn who_waits_for_space_is_told_of_what_starts_on_its_own() {
-    who_waits_for_space_is_told(|mailbox, _| mailbox.start(1));
+    who_waits_for_space_is_told(|mailbox, _| {
+        mailbox.start(1);
+        mailbox.tell_started();
+    });
 }
 
 #[test]
 fn who_waits_for_space_is_told_of_what_starts_elsewhere() {
-    who_waits_for_space_is_told(|mailbox, _| mailbox.start_elsewhere(1));
+    who_waits_for_space_is_told(|mailbox, _| {
+        mailbox.start_elsewhere(1);
+        mailbox.tell_started();
+    });
 }
 
 /// On a test bus, whoever has woken a thread and sees nobody awake knows that it has seen why.

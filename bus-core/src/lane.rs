@@ -1,4 +1,5 @@
-//! What one thread does on one bus without asking anybody: it runs plain inline listeners.
+//! What one thread does on one bus without asking anybody: it runs plain inline listeners, or puts an
+//! event into several mailboxes.
 //!
 //! The thread alone writes its lane, and others look. That it runs something is told by a store that
 //! is ordered before it looks at the bus's epoch; whoever has given the bus another epoch and then
@@ -51,7 +52,7 @@ impl Counted {
 }
 
 impl Lane {
-    /// Inline listeners are about to run on this thread, or something goes to mailboxes. What the thread
+    /// Inline listeners are about to run on this thread, or an event goes to several mailboxes. What the thread
     /// looks at next, it looks at after everybody can see this.
     #[inline]
     pub(crate) fn enter(&self) {

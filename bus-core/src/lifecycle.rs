@@ -139,7 +139,9 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
         table.services.clone()
     };
     // Whoever goes by a mailbox alone has put its message in, or finds that it has to ask.
-    services.iter().for_each(|service| service.mailbox.pass());
+    for service in &services {
+        service.mailbox.await_pushes();
+    }
     if let Some(remote) = &bus.0.remote {
         remote.leave();
     }
@@ -314,4 +316,72 @@ fn join(bus: &Bus, services: &[Arc<Service>], deadline: Instant) -> Vec<String> 
         }
     }
     stuck
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Context;
+    use crate::delivery::Delivery;
+    use crate::message::{Deliveries, Head, Message, Payload};
+
+    struct Nothing(Head);
+
+    impl Message for Nothing {
+        fn head(&self) -> &Head {
+            &self.0
+        }
+
+        fn subject(&self) -> (&str, &str) {
+            ("", "")
+        }
+
+        fn payload(&self) -> Payload<'_> {
+            Payload::Encoded(b"null")
+        }
+
+        fn encode(&self) -> std::result::Result<Vec<u8>, crate::error::CodecError> {
+            Ok(b"null".to_vec())
+        }
+    }
+
+    #[test]
+    fn a_shutdown_waits_for_whoever_is_just_putting_something_in() {
+        let builder = crate::Builder::new();
+        let bus = builder.register_listener("tick", |_: &Context| {}).build().expect("a bus");
+        let bus: &Bus = &bus;
+        let service = bus.table().services[0].clone();
+        let binding = bus.route(name::DEFAULT_EXCHANGE, "tick").bindings().next().cloned();
+        let message = Arc::new(Nothing(Head::new(bus, Deliveries::ONE)));
+        let entry = Entry::one(Delivery::first(binding.expect("a listener"), message));
+        let epoch = bus.epoch();
+        std::thread::scope(|scope| {
+            let (looked, go_on) = (mpsc::channel(), mpsc::channel::<()>());
+            let pushing = {
+                let service = &service;
+                scope.spawn(move || {
+                    let push = service.mailbox.push(entry, 1, |_| {
+                        let may = bus.epoch() == epoch;
+                        looked.0.send(()).expect("the test goes on");
+                        go_on.1.recv().expect("the test goes on");
+                        may
+                    });
+                    assert!(push.is_ok(), "it has looked before");
+                })
+            };
+            looked.1.recv().expect("it looks");
+            let stopping = scope.spawn(|| shutdown(bus, Duration::from_secs(60)));
+            while bus.table().phase == Phase::Open {
+                std::thread::yield_now();
+            }
+            for _ in 0..10_000 {
+                std::thread::yield_now();
+                assert_ne!(bus.table().phase, Phase::Closed, "something is still put in");
+            }
+            go_on.0.send(()).expect("it waits");
+            pushing.join().expect("no panic");
+            stopping.join().expect("no panic").expect("all is done");
+        });
+        assert_eq!((service.mailbox.accepted(), service.mailbox.open()), (1, 0));
+    }
 }

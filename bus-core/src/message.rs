@@ -69,7 +69,7 @@ pub(crate) trait Message: Any + Send + Sync {
         None
     }
     /// Runs the plain listeners of the group at a place of the route, one after another, from where
-    /// `progress` is, until one fails.
+    /// `progress` is, until one fails or the group is cut short; the first one in any case.
     fn run_group(&self, place: usize, progress: &Progress) -> Ran {
         let _ = (place, progress);
         Ran::Unfit
@@ -232,7 +232,6 @@ impl Head {
     }
 
     /// What a message has more, if it does.
-    #[cold]
     fn more_of(bus: &crate::bus::Bus, deliveries: Deliveries, seq: u64) -> OnceBox<More> {
         let cause = current::cause(bus).map(|cause| {
             let Cause { origin, correlation, in_wake, chain } = cause;
@@ -478,15 +477,15 @@ impl<T: Event> Message for Firing<T> {
         let functions = functions.get(from..).unwrap_or_default();
         let targets = group.targets.get(from..).unwrap_or_default();
         for (function, target) in functions.iter().zip(targets) {
-            if progress.is_cut() {
-                break;
-            }
             progress.enter(target.slot);
             if let Err(failure) = function.call(payload) {
                 return Ran::Failed(Box::new(failure));
             }
             Counts::add_alone(&target.binding.counts.handled);
             progress.advance();
+            if progress.is_cut() {
+                break;
+            }
         }
         Ran::All
     }
@@ -612,5 +611,52 @@ pub(crate) fn type_of(payload: &Payload<'_>) -> Option<TypeId> {
     match payload {
         Payload::Typed(value) => Some((**value).type_id()),
         Payload::Encoded(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::Bus;
+    use crate::clock::Clock;
+    use crate::event::{EventDescriptor, Topic};
+
+    #[derive(Clone)]
+    struct Tick;
+
+    static TICK: EventDescriptor = EventDescriptor {
+        place: crate::__place!(),
+        exchange: "clock",
+        key: "clock.tick",
+        payload: PayloadDescriptor::local::<Tick>(),
+        upcasts: &[],
+        local: true,
+    };
+
+    impl Event for Tick {
+        const EVENT: Topic<Self> = Topic::new(&TICK);
+    }
+
+    static HEAR: fn(&Tick) = |_| {};
+    static FAIL: fn(&Tick) -> HandlerResult = |_| Err(Failure::internal("it ran"));
+
+    #[test]
+    fn of_a_group_that_is_cut_short_the_listener_that_has_begun_runs_and_no_other() {
+        let bus = crate::Builder::new().build().expect("a bus");
+        let bus: &Bus = &bus;
+        let service = Arc::new(Service::new("service".into(), &Clock::system(), 8, None));
+        let run = |listeners: [Plain; 2]| {
+            let listeners = listeners.map(|plain| Binding::plain(&service, plain));
+            let route = Arc::new(Route::new(listeners.to_vec()));
+            let firing = Firing::new(Head::new(bus, route.deliveries), route, Tick);
+            let progress = Progress::default();
+            progress.begin(2);
+            progress.cut();
+            (firing.run_group(0, &progress), progress.place())
+        };
+        let (ran, place) = run([&FAIL, &FAIL]);
+        assert!(matches!(ran, Ran::Failed(_)) && place == 0);
+        let (ran, place) = run([&HEAR, &FAIL]);
+        assert!(matches!(ran, Ran::All) && place == 1);
     }
 }

@@ -15,53 +15,36 @@ use crate::message::{Deliveries, Firing, Head};
 use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket};
 use crate::router::{Group, Route};
-use crate::service::{Entry, Limit};
+use crate::service::{Entry, Limit, Room};
 use crate::table::Command;
 
 /// How many numbers of messages a passage takes at once.
 const NUMBERS: u64 = 64;
 
-/// The passage of one thread for one event or command.
-pub(crate) struct Passage {
+/// The numbers of the next messages: from, and to where.
+#[derive(Default)]
+struct Numbers(Cell<(u64, u64)>);
+
+/// The passage of one thread for one event.
+pub(crate) struct EventPassage {
     epoch: u64,
     lane: Arc<Lane>,
-    /// The numbers of the next messages: from, and to where.
-    numbers: Cell<(u64, u64)>,
+    numbers: Numbers,
 }
 
-impl Passage {
-    /// Of an event in this epoch; nothing if listeners run on the thread that fires, if there are
-    /// none, or if something surrounds them.
-    pub(crate) fn of_event(
-        bus: &Bus,
-        epoch: u64,
-        descriptor: &'static EventDescriptor,
-        route: &Route,
-        lane: &Arc<Lane>,
-    ) -> Option<Self> {
-        let waits = route.inline.is_empty() && !route.groups.is_empty();
-        let is_here = bus.0.remote.is_none() || descriptor.local;
-        Self::new(bus, epoch, lane).filter(|_| waits && is_here)
-    }
+/// The passage of one thread for one command.
+pub(crate) struct CallPassage {
+    epoch: u64,
+    numbers: Numbers,
+}
 
+impl CallPassage {
     /// Of a command in this epoch; nothing if it runs on the thread that calls, if its arguments have
     /// to be converted, or if something surrounds it.
-    pub(crate) fn of_command<C: Spec>(
-        bus: &Bus,
-        epoch: u64,
-        command: &Command,
-        lane: &Arc<Lane>,
-    ) -> Option<Self> {
+    pub(crate) fn new<C: Spec>(bus: &Bus, epoch: u64, command: &Command) -> Option<Self> {
         let fits = C::DESCRIPTOR.wire.as_ref().is_none_or(|wire| command.takes(wire));
-        Self::new(bus, epoch, lane).filter(|_| fits && !command.binding.inline)
-    }
-
-    fn new(bus: &Bus, epoch: u64, lane: &Arc<Lane>) -> Option<Self> {
-        bus.is_open_and_bare(epoch).then(|| Self {
-            epoch,
-            lane: lane.clone(),
-            numbers: Cell::new((0, 0)),
-        })
+        let can = fits && !command.binding.inline && bus.is_open_and_bare(epoch);
+        can.then(|| Self { epoch, numbers: Numbers::default() })
     }
 
     /// Puts a call into the mailbox of its service; gives the arguments back if the bus is not what it
@@ -74,7 +57,7 @@ impl Passage {
         args: C::Args,
         quiet: bool,
     ) -> Result<Promise<C::Ok, C::Err>, C::Args> {
-        let head = Head::numbered(bus, Deliveries::ONE, self.number(bus), quiet);
+        let head = Head::numbered(bus, Deliveries::ONE, self.numbers.next(bus), quiet);
         if binding.wants_context {
             head.time(|| bus.clock().time());
         }
@@ -97,6 +80,23 @@ impl Passage {
         }
         Ok(Promise::new(call, Some(deadline)))
     }
+}
+
+impl EventPassage {
+    /// Of an event in this epoch; nothing if listeners run on the thread that fires, if there are
+    /// none, or if something surrounds them.
+    pub(crate) fn new(
+        bus: &Bus,
+        epoch: u64,
+        descriptor: &'static EventDescriptor,
+        route: &Route,
+        lane: &Arc<Lane>,
+    ) -> Option<Self> {
+        let waits = route.inline.is_empty() && !route.groups.is_empty();
+        let is_here = bus.0.remote.is_none() || descriptor.local;
+        let can = waits && is_here && bus.is_open_and_bare(epoch);
+        can.then(|| Self { epoch, lane: lane.clone(), numbers: Numbers::default() })
+    }
 
     /// Puts an event into the mailboxes; by the table, if the bus is not what it was, or a mailbox is far
     /// over its bound. `quiet` is whether no handler runs on this thread.
@@ -112,19 +112,25 @@ impl Passage {
         if route.groups.len() > 1 && !self.enter(bus, &route) {
             return bus.fire_by_table(descriptor, event);
         }
-        let head = Head::numbered(bus, route.deliveries, self.number(bus), quiet);
+        let head = Head::numbered(bus, route.deliveries, self.numbers.next(bus), quiet);
         if route.wants_context {
             head.time(|| bus.clock().time());
         }
         let message = Arc::new(Firing::new(head, route, event));
         let [to] = &*message.as_route().groups else { return self.put_into_each(bus, message) };
-        let may = |over| bus.epoch() == self.epoch && !(over && !has_room(to));
+        let may = |room| {
+            let may = bus.epoch() == self.epoch && (room == Room::Within || has_room(to));
+            if may {
+                // Before anybody can see it in the mailbox.
+                self.lane.count();
+            }
+            may
+        };
         let put = to.service.accept_if(bus, Entry::First(message.clone()), to.targets.len(), may);
         if let Ok(None) = put {
-            self.lane.count();
             return Receipt::queued(message);
         }
-        self.put_over(bus, descriptor, put, message)
+        Self::put_over(bus, descriptor, put, message)
     }
 
     /// The same, into several mailboxes, once [`enter`](Self::enter) has said that it can.
@@ -148,7 +154,6 @@ impl Passage {
     /// What becomes of an event that one mailbox has taken over its bound, or has not taken.
     #[cold]
     fn put_over<E: Event>(
-        &self,
         bus: &Bus,
         descriptor: &'static EventDescriptor,
         put: Result<Option<u64>, Entry>,
@@ -159,7 +164,6 @@ impl Passage {
                 let groups = &message.as_route().groups;
                 let over = groups.iter().zip(number).map(|(to, n)| Ticket::new(&to.service, n));
                 let over: Vec<_> = over.collect();
-                self.lane.count();
                 bus.settle_sent(&over, Vec::new());
                 Receipt::queued_over(message, over)
             }
@@ -183,21 +187,23 @@ impl Passage {
         }
         can
     }
+}
 
+impl Numbers {
     #[inline]
-    fn number(&self, bus: &Bus) -> u64 {
-        let (next, end) = self.numbers.get();
+    fn next(&self, bus: &Bus) -> u64 {
+        let (next, end) = self.0.get();
         if next == end {
-            return self.more_numbers(bus);
+            return self.take_more(bus);
         }
-        self.numbers.set((next + 1, end));
+        self.0.set((next + 1, end));
         next
     }
 
     #[cold]
-    fn more_numbers(&self, bus: &Bus) -> u64 {
+    fn take_more(&self, bus: &Bus) -> u64 {
         let next = bus.next_seqs(NUMBERS);
-        self.numbers.set((next + 1, next + NUMBERS));
+        self.0.set((next + 1, next + NUMBERS));
         next
     }
 }
@@ -206,4 +212,91 @@ impl Passage {
 #[inline]
 fn has_room(to: &Group) -> bool {
     to.service.has_room(Limit::Hard, to.targets.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Mutex, mpsc};
+    use std::task::{Context as TaskContext, Poll, Waker};
+
+    use super::*;
+    use crate::context::Context;
+    use crate::error::ErrorKind;
+    use crate::event::{PayloadDescriptor, Topic};
+
+    #[derive(Debug, PartialEq)]
+    struct Order(u32);
+
+    static SUBMIT: EventDescriptor = EventDescriptor {
+        place: crate::__place!(),
+        exchange: "order",
+        key: "order.submit",
+        payload: PayloadDescriptor::local::<Order>(),
+        upcasts: &[],
+        local: true,
+    };
+
+    impl Event for Order {
+        const EVENT: Topic<Self> = Topic::new(&SUBMIT);
+    }
+
+    /// The passage of this thread for orders, and their route.
+    fn passage(bus: &Bus) -> (EventPassage, Arc<Route>) {
+        let route = bus.route(SUBMIT.exchange, SUBMIT.key);
+        let lane = bus.0.lanes.open(&bus.0.fired);
+        let passage = EventPassage::new(bus, bus.epoch(), &SUBMIT, &route, &lane);
+        (passage.expect("a passage"), route)
+    }
+
+    #[test]
+    fn an_event_whose_route_is_not_what_it_was_goes_by_the_table() {
+        let heard = Arc::new(AtomicU32::new(0));
+        let hears = || {
+            let heard = heard.clone();
+            move |_: &Context| {
+                heard.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let bus = crate::Builder::new().register_listener(("order", "#"), hears()).build();
+        let bus = bus.expect("a bus");
+        let (passage, route) = passage(&bus);
+        let second = bus.register_listener(("order", "#"), hears()).expect("a listener");
+        let receipt = passage.fire(&bus, &SUBMIT, route, Order(1), true);
+        assert_eq!(receipt.handled().wait().expect("accepted").len(), 2);
+        assert_eq!((heard.load(Ordering::Relaxed), bus.stats().fired), (2, 1));
+        drop(second);
+    }
+
+    #[test]
+    fn an_event_that_a_full_mailbox_does_not_take_comes_back_with_its_receipt() {
+        let (release, held) = mpsc::channel::<()>();
+        let held = Mutex::new(held);
+        let listener = move |_: &Context| drop(held.lock().map(|held| held.recv()));
+        let bus = crate::Builder::new().mailbox(1).register_listener(("order", "#"), listener);
+        let bus = bus.build().expect("a bus");
+        let (passage, route) = passage(&bus);
+        let fire = |number| passage.fire(&bus, &SUBMIT, route.clone(), Order(number), true);
+        // One may be with the listener already.
+        let most = u32::try_from(Limit::Hard.of(1)).expect("few") + 1;
+        let receipts: Vec<_> = (0..=most).map(fire).collect();
+        let refused: Vec<u32> = receipts
+            .into_iter()
+            .zip(0..)
+            .filter_map(|(mut receipt, number)| {
+                // Nothing is over the bound that was refused, so it is known at once.
+                let mut cx = TaskContext::from_waker(Waker::noop());
+                let Poll::Ready(Err(error)) = Pin::new(&mut receipt).poll(&mut cx) else {
+                    return None;
+                };
+                assert_eq!(error.kind(), ErrorKind::Full);
+                assert_eq!(error.into_event::<Order>().ok(), Some(Order(number)));
+                Some(number)
+            })
+            .collect();
+        assert!(refused == [most] || refused == [most - 1, most], "{refused:?}");
+        assert_eq!(bus.stats().fired, u64::from(most) + 1 - refused.len() as u64);
+        drop(release);
+    }
 }

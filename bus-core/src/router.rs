@@ -37,7 +37,8 @@ pub(crate) struct Route {
 pub(crate) struct Group {
     pub(crate) service: Arc<Service>,
     pub(crate) targets: Vec<Target>,
-    /// They, if all of them take nothing but the payload and run at once.
+    /// They, if they run as a whole: all of them take nothing but the payload, and their service has no
+    /// state.
     pub(crate) whole: Option<Whole>,
     /// Such listeners as the functions that they are, once an event was for them: a
     /// `Vec<Function<T>>` of its type.
@@ -95,7 +96,8 @@ impl Route {
             }
         }
         for (place, group) in (0..).zip(&mut route.groups) {
-            let is_plain = group.targets.iter().all(|target| target.binding.plain.is_some());
+            let is_plain = group.service.state.is_none()
+                && group.targets.iter().all(|target| target.binding.plain.is_some());
             let len = u32::try_from(group.targets.len()).ok().filter(|_| is_plain);
             group.whole = len.map(|len| Whole::Group { place, len });
         }
@@ -210,4 +212,51 @@ pub(crate) fn matches(pattern: &str, key: &str) -> bool {
             .is_some_and(|(first, others)| (word == "*" || word == first) && words(rest, others))
     }
     words(Some(pattern), Some(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::handler::{Instance, OnPanic, Plain, ServiceDescriptor};
+
+    static HEAR: fn(&u32) = |_| {};
+    static STATE: ServiceDescriptor = ServiceDescriptor {
+        place: crate::__place!(),
+        type_name: "till",
+        name: None,
+        init: |_| Box::pin(std::future::ready(Ok(Instance::NONE))),
+        shutdown: None,
+        on_panic: OnPanic::Keep,
+        needs: |_| {},
+    };
+
+    /// A route to so many listeners, of which `first` come first.
+    fn route(first: (usize, &Arc<Service>), then: (usize, &Arc<Service>)) -> Route {
+        let listeners = |(count, service): (usize, &Arc<Service>)| {
+            let plain: Plain = &HEAR;
+            let listener = Binding::plain(service, plain);
+            std::iter::repeat_with(move || listener.clone()).take(count)
+        };
+        Route::new(listeners(first).chain(listeners(then)).collect())
+    }
+
+    #[test]
+    fn plain_listeners_run_as_a_whole_and_are_told_apart_only_where_a_service_has_state() {
+        let service = |state| Arc::new(Service::new("service".into(), &Clock::system(), 8, state));
+        let (plain, stateful) = (service(None), service(Some(&STATE)));
+        for (route, told_apart) in [
+            (route((40, &plain), (1, &stateful)), 41),
+            (route((1, &stateful), (40, &plain)), 1),
+            (route((40, &plain), (0, &stateful)), 0),
+            (route((0, &plain), (40, &stateful)), 40),
+        ] {
+            assert_eq!(route.deliveries.told_apart, told_apart);
+            let count = route.groups.iter().map(|group| group.targets.len()).sum::<usize>();
+            assert_eq!(route.deliveries.count as usize, count);
+            for group in &route.groups {
+                assert_eq!(group.whole.is_some(), group.service.state.is_none());
+            }
+        }
+    }
 }

@@ -15,7 +15,7 @@ use crate::direct::{Direct, DirectCommand};
 use crate::event::{Event, EventDescriptor};
 use crate::here::{self, Here};
 use crate::lane::Lane;
-use crate::passage::Passage;
+use crate::passage::{CallPassage, EventPassage};
 use crate::router::Route;
 use crate::table::Command;
 
@@ -46,7 +46,7 @@ pub(crate) enum Way<E> {
     /// They are called.
     Direct(Rc<Direct<E>>),
     /// By their mailboxes; whether no handler runs on this thread.
-    Passage(Rc<Passage>, Arc<Route>, bool),
+    Passage(Rc<EventPassage>, Arc<Route>, bool),
     /// By the table.
     Around,
 }
@@ -58,7 +58,8 @@ enum Known {
     Nothing,
     /// A `Direct` of the payload's type, or a `DirectCommand`.
     Direct(Rc<dyn Any>),
-    Passage(Rc<Passage>),
+    Passage(Rc<EventPassage>),
+    CallPassage(Rc<CallPassage>),
     Around,
 }
 
@@ -167,13 +168,15 @@ pub(crate) fn way<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor) -> 
                 stack.enter_direct(direct.clone());
                 Some(Way::Direct(direct))
             }
-            // The thread's lane stands for what is called.
+            // Where handlers are called directly, the thread's lane stands for them.
             Known::Passage(passage) if !stack.is_direct() => {
                 let way = |route| Way::Passage(passage.clone(), route, stack.is_quiet());
                 // A route that was forgotten is found by the table.
                 Some(place.route.upgrade().map_or(Way::Around, way))
             }
-            Known::Direct(_) | Known::Passage(_) | Known::Around => Some(Way::Around),
+            Known::Direct(_) | Known::Passage(_) | Known::CallPassage(_) | Known::Around => {
+                Some(Way::Around)
+            }
         }
     });
     way.unwrap_or_else(|| {
@@ -195,7 +198,7 @@ fn resolve<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor, address: u
     let route = bus.route(descriptor.exchange, descriptor.key);
     let known = if let Some(direct) = Direct::<E>::new(bus, epoch, descriptor, &route, &lane) {
         Known::Direct(Rc::new(direct))
-    } else if let Some(passage) = Passage::of_event(bus, epoch, descriptor, &route, &lane) {
+    } else if let Some(passage) = EventPassage::new(bus, epoch, descriptor, &route, &lane) {
         Known::Passage(Rc::new(passage))
     } else {
         Known::Around
@@ -239,15 +242,11 @@ pub(crate) fn direct_command<C: Spec>(bus: &Bus) -> Option<Rc<DirectOf<C>>> {
 }
 
 /// The passage of a command, its binding, and whether no handler runs on this thread.
-pub(crate) fn command_passage<C: Spec>(bus: &Bus) -> Option<(Rc<Passage>, Arc<Binding>, bool)> {
+pub(crate) fn command_passage<C: Spec>(bus: &Bus) -> Option<(Rc<CallPassage>, Arc<Binding>, bool)> {
     let address = address(C::DESCRIPTOR);
     here::look(|Here { kept, stack }| {
         let place = kept.find(bus, address)?;
-        let Known::Passage(passage) = &place.known else { return None };
-        // The thread's lane stands for what is called.
-        if stack.is_direct() {
-            return None;
-        }
+        let Known::CallPassage(passage) = &place.known else { return None };
         Some((passage.clone(), place.binding.upgrade()?, stack.is_quiet()))
     })
 }
@@ -268,8 +267,8 @@ pub(crate) fn resolve_command<C: Spec>(bus: &Bus, command: &Command) {
     let lane = lane.unwrap_or_else(|| bus.0.lanes.open(&bus.0.fired));
     let known = if let Some(direct) = DirectOf::<C>::new(bus, epoch, command, &lane) {
         Known::Direct(Rc::new(direct))
-    } else if let Some(passage) = Passage::of_command::<C>(bus, epoch, command, &lane) {
-        Known::Passage(Rc::new(passage))
+    } else if let Some(passage) = CallPassage::new::<C>(bus, epoch, command) {
+        Known::CallPassage(Rc::new(passage))
     } else {
         Known::Around
     };

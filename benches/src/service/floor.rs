@@ -87,7 +87,9 @@ impl Service {
         {
             self.served.waits.store(false, Ordering::Relaxed);
             let held_back = std::mem::take(&mut *self.held_back.lock().expect("no panic"));
-            held_back.into_iter().for_each(|thread| thread.unpark());
+            for thread in held_back {
+                thread.unpark();
+            }
         }
     }
 

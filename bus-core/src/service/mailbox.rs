@@ -165,6 +165,13 @@ pub(crate) fn targets<'a>(message: &'a Arc<dyn Message>, service: &Service) -> &
     group.map_or(&[], |group| &group.targets)
 }
 
+/// Whether a mailbox is within its bound with what is put into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    Within,
+    Over,
+}
+
 /// That an entry was accepted.
 pub(crate) struct Pushed {
     /// The number of the last delivery, if the mailbox is over its bound with it.
@@ -207,23 +214,23 @@ impl<E> Mailbox<E> {
     }
 
     /// Accepts `entry`, which stands for so many deliveries, if `may` says so while nobody else puts
-    /// anything in; it is told whether the mailbox is over its bound with them. Gives the entry back if it
-    /// does not, or if the mailbox is closed.
+    /// anything in; it is asked last, and told whether the mailbox is within its bound with them. Gives the
+    /// entry back if it does not, or if the mailbox is closed.
     ///
-    /// Whoever makes `may` say no, and then [passes](Self::pass) by the mailbox, knows that whatever it
-    /// let in is there.
+    /// Whoever makes `may` say no, and then [waits for those who push](Self::await_pushes), knows that
+    /// whatever it let in is there.
     #[inline]
     pub(crate) fn push(
         &self,
         entry: E,
         deliveries: usize,
-        may: impl FnOnce(bool) -> bool,
+        may: impl FnOnce(Room) -> bool,
     ) -> Result<Pushed, E> {
         let mut queue = self.lock();
         // Nobody else adds while the queue is held.
         let number = self.accepted.load(Ordering::Relaxed) + deliveries as u64;
-        let over = !self.has_started(number);
-        if queue.closed || !may(over) {
+        let room = if self.has_started(number) { Room::Within } else { Room::Over };
+        if queue.closed || !may(room) {
             return Err(entry);
         }
         queue.entries.push_back(entry);
@@ -237,14 +244,16 @@ impl<E> Mailbox<E> {
         if let Some(home) = home {
             home.wake();
         }
-        if over {
+        let mut over = None;
+        if room == Room::Over {
             self.overruns.fetch_add(deliveries as u64, Ordering::Relaxed);
+            over = Some(number);
         }
-        Ok(Pushed { over: over.then_some(number), substitute })
+        Ok(Pushed { over, substitute })
     }
 
     /// Waits for whoever is just putting something in.
-    pub(crate) fn pass(&self) {
+    pub(crate) fn await_pushes(&self) {
         drop(self.lock());
     }
 
@@ -344,6 +353,9 @@ impl<E> Mailbox<E> {
     /// far, so it looks by itself now and then.
     pub(crate) fn wait_space(&self, number: u64) {
         const AGAIN: Duration = Duration::from_millis(1);
+        if self.has_started(number) {
+            return;
+        }
         let me = park::waker();
         while !self.has_started(number) && !self.lock().closed {
             {
@@ -357,6 +369,7 @@ impl<E> Mailbox<E> {
                 park::park(Some(later(Instant::now(), AGAIN)));
             }
         }
+        self.patient().retain(|waker| !waker.will_wake(&me));
     }
 
     fn patient(&self) -> MutexGuard<'_, Vec<Waker>> {
@@ -372,23 +385,22 @@ impl<E> Mailbox<E> {
         patient.into_iter().for_each(Waker::wake);
     }
 
-    /// The handlers of so many deliveries start, on the service's own thread.
+    /// The handlers of so many deliveries start, on the service's own thread. It
+    /// [tells](Self::tell_started) who waits for space afterwards.
     #[inline]
     pub(crate) fn start(&self, deliveries: u64) {
         self.start_held(deliveries);
         fence(Ordering::SeqCst);
-        self.tell_started();
     }
 
     /// The same, on another thread.
     pub(crate) fn start_elsewhere(&self, deliveries: u64) {
         self.served.started_elsewhere.fetch_add(deliveries, Ordering::AcqRel);
         fence(Ordering::SeqCst);
-        self.tell_started();
     }
 
     /// As [`start`](Self::start), while the caller holds what everybody passes by who comes to wait for
-    /// space. It [tells](Self::tell_started) them afterwards.
+    /// space.
     #[inline]
     pub(crate) fn start_held(&self, deliveries: u64) {
         let started = self.served.started.load(Ordering::Relaxed) + deliveries;
@@ -398,7 +410,7 @@ impl<E> Mailbox<E> {
     /// Tells who waits for space that more has started.
     #[inline]
     pub(crate) fn tell_started(&self) {
-        if self.expects_space() {
+        if self.take_expecting() {
             self.space.notify(usize::MAX);
         }
         if self.served.is_awaited.load(Ordering::Relaxed) && self.depth() <= self.bound / 2 {
@@ -411,7 +423,7 @@ impl<E> Mailbox<E> {
 
     /// Whether somebody waits for space; it is to be told.
     #[inline]
-    pub(crate) fn expects_space(&self) -> bool {
+    pub(crate) fn take_expecting(&self) -> bool {
         self.served.waiting.load(Ordering::SeqCst) > 0
             && self.served.waiting.swap(0, Ordering::SeqCst) > 0
     }
@@ -574,5 +586,92 @@ impl<E> Queue<E> {
         if let Some(home) = self.home.take() {
             home.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// A mailbox with so many more than its bound.
+    fn over(bound: usize, more: usize) -> Mailbox<usize> {
+        let mailbox = Mailbox::new(bound);
+        for number in 0..bound + more {
+            assert!(mailbox.push(number, 1, |_| true).is_ok());
+        }
+        mailbox
+    }
+
+    #[test]
+    fn whoever_puts_something_in_is_told_whether_there_is_room() {
+        let mailbox = Mailbox::new(2);
+        let mut told = Vec::new();
+        for number in 0..3 {
+            let pushed = mailbox.push(number, 1, |room| {
+                told.push(room);
+                true
+            });
+            assert_eq!(pushed.ok().and_then(|pushed| pushed.over), (number == 2).then_some(3));
+        }
+        assert_eq!(told, [Room::Within, Room::Within, Room::Over]);
+        assert_eq!(mailbox.push(3, 1, |_| false).err(), Some(3));
+        assert_eq!((mailbox.accepted(), mailbox.depth()), (3, 3));
+    }
+
+    #[test]
+    fn a_receipt_that_waits_for_space_is_woken_when_there_is() {
+        let mailbox = over(2, 1);
+        let service = Arc::new(Service::new("service".into(), &Clock::system(), 2, None));
+        let mut ticket = Ticket { service, number: 3, listener: None };
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        let mut cx = Context::from_waker(&waker);
+        assert!(mailbox.poll_space(&mut ticket, &mut cx, || {}).is_pending());
+        mailbox.start_held(1);
+        mailbox.tell_started();
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert!(mailbox.poll_space(&mut ticket, &mut cx, || {}).is_ready());
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_space_leaves_nothing_behind() {
+        // One more has started, and half of the mailbox has not: nobody wakes it.
+        let mailbox = over(8, 1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| mailbox.wait_space(9));
+            while mailbox.patient().is_empty() {
+                std::thread::yield_now();
+            }
+            mailbox.start_held(1);
+            mailbox.tell_started();
+        });
+        assert!(mailbox.patient().is_empty());
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_space_is_woken_for_half_of_it() {
+        let mailbox = over(8, 1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| mailbox.wait_space(9));
+            while !mailbox.served.is_awaited.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            mailbox.start_held(5);
+            mailbox.tell_started();
+            assert!(!mailbox.served.is_awaited.load(Ordering::SeqCst));
+        });
     }
 }

@@ -22,7 +22,7 @@ use event_listener::{Event, Listener as _};
 
 use self::backlog::Backlog;
 use self::mailbox::targets;
-pub(crate) use self::mailbox::{Entry, Limit, Mailbox};
+pub(crate) use self::mailbox::{Entry, Limit, Mailbox, Room};
 pub(crate) use self::progress::Progress;
 pub(crate) use self::turn::Turn;
 pub(crate) use self::worker::spawn;
@@ -119,7 +119,7 @@ impl Service {
         entry: Entry,
         deliveries: usize,
     ) -> Result<Option<u64>, Entry> {
-        self.accept_if(bus, entry, deliveries, |_| true)
+        self.accept_if(bus, entry, deliveries, |_: Room| true)
     }
 
     /// The same, if `may` says so while nothing else is accepted; it is told whether the mailbox is over
@@ -130,7 +130,7 @@ impl Service {
         bus: &Bus,
         entry: Entry,
         deliveries: usize,
-        may: impl FnOnce(bool) -> bool,
+        may: impl FnOnce(Room) -> bool,
     ) -> Result<Option<u64>, Entry> {
         let pushed = self.mailbox.push(entry, deliveries, may)?;
         if pushed.substitute {
@@ -264,20 +264,27 @@ struct Started<S: Deref<Target = Service>> {
 impl<S: Deref<Target = Service>> Started<S> {
     fn new(service: S) -> Self {
         service.mailbox.start(1);
-        Self { service, deliveries: 1, at_home: true }
+        Self::told(service, 1, true)
     }
 
     /// Of so many that were begun while the backlog was held.
     #[inline]
     fn begun(service: S, deliveries: u64) -> Self {
-        service.mailbox.tell_started();
-        Self { service, deliveries, at_home: true }
+        Self::told(service, deliveries, true)
     }
 
     /// On a thread that is not the service's own.
     fn elsewhere(service: S) -> Self {
         service.mailbox.start_elsewhere(1);
-        Self { service, deliveries: 1, at_home: false }
+        Self::told(service, 1, false)
+    }
+
+    /// Tells who waits for space, once what is counted is given back whatever unwinds.
+    #[inline]
+    fn told(service: S, deliveries: u64, at_home: bool) -> Self {
+        let started = Self { service, deliveries, at_home };
+        started.service.mailbox.tell_started();
+        started
     }
 }
 

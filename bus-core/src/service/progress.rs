@@ -23,7 +23,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// A group of so many begins.
     #[inline]
-    pub(super) fn begin(&self, len: usize) {
+    pub(crate) fn begin(&self, len: usize) {
         self.at.store(0, Ordering::Relaxed);
         self.end.store(len, Ordering::Relaxed);
     }
@@ -59,7 +59,7 @@ impl Progress {
     }
 
     /// The group ends after the listener that runs.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.end.store(0, Ordering::Relaxed);
     }
 

@@ -60,7 +60,7 @@ impl Substitute {
                 self.consumes.set(false);
                 return;
             }
-            self.service.backlog().extend(batch, &self.service, true);
+            self.service.backlog().extend(batch, &self.service, self.bus.is_bare());
             while self.serve_next() {}
         }
     }

@@ -317,9 +317,7 @@ impl Worker {
             return self.start_one(one);
         };
         drop(backlog);
-        if over.is_some() {
-            self.drop_over(over);
-        }
+        self.drop_over(over);
         let started = Started::begun(&*self.service, whole.len());
         match whole {
             Whole::Group { place, .. } => {
@@ -335,10 +333,12 @@ impl Worker {
     }
 
     /// Drops the message of the group that ran before.
-    #[inline(never)]
+    #[inline]
     fn drop_over(&self, message: Option<Arc<dyn Message>>) {
-        // It may be the last handle on a payload, and the next message has been taken already.
-        unharmed(&self.service, || drop(message));
+        if let Some(message) = message {
+            // It may be the last handle on a payload, and the next message has been taken already.
+            unharmed(&self.service, || drop(message));
+        }
     }
 
     /// Starts a delivery on its own.

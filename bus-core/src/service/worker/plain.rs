@@ -26,12 +26,13 @@ impl Worker {
             Ran::All => 0,
             ran => self.run_apart(message, place, ran),
         };
+        // Before anybody is woken, whose waker may panic.
+        started.deliveries -= self.given_back.take();
         let done = progress.place() - apart;
         // Who has the only handle makes no further one meanwhile, and nobody is left who could look.
         if done > 0 && Arc::strong_count(message) > 1 {
             head.settle_all(done);
         }
-        started.deliveries -= self.given_back.take();
         if progress.is_cut() {
             for delivery in self.service.take_cut_short() {
                 self.bus.refuse(&self.service, Entry::one(delivery));
