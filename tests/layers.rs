@@ -139,6 +139,45 @@ mod order {
     }
 }
 
+/// A service without state whose handler waits, so that another thread takes its mailbox over.
+mod shared {
+    use super::*;
+
+    const COMES: u32 = 16;
+
+    #[event(exchange = "shared", key = "come")]
+    pub(crate) struct Come {
+        number: u32,
+    }
+
+    #[listener]
+    fn come(_: &Come) {}
+
+    /// Lets the one that waits go on, with all the others still behind it.
+    #[command]
+    fn knock() {}
+
+    #[command]
+    fn open() {
+        let knocked = knock::execute();
+        for number in 0..COMES {
+            drop(Come { number }.fire());
+        }
+        knocked.wait().unwrap();
+    }
+
+    #[test]
+    fn whichever_thread_of_a_service_runs_it_it_is_surrounded() {
+        for _ in 0..20 {
+            let (bus, log) = start("shared", |bus, log| bus.layer(Roll(log.clone())));
+            open::on(&bus).execute().wait().unwrap();
+            bus.settle();
+            let comes = log.all().iter().filter(|line| line.contains("shared/come")).count();
+            assert_eq!(comes, COMES as usize);
+        }
+    }
+}
+
 mod seen {
     use super::*;
 

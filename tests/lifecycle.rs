@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use bus::prelude::*;
-use bus::{Clock, ErrorKind};
+use bus::{Clock, ErrorKind, ExecuteError};
 use support::{Door, Log, has, text};
 
 /// More than any drain takes; nothing waits for it.
@@ -426,6 +426,84 @@ mod load {
             all.push((2 * u32::try_from(accepted.len()).unwrap(), "wall"));
             all.sort_unstable();
             assert_eq!(heard.sorted(), all);
+            assert!(bus.dead_letters().list().unwrap().is_empty());
+        }
+    }
+}
+
+/// Events for one service each, and calls: what passes by the table.
+mod lone {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    type Heard = Log<(&'static str, u32)>;
+
+    #[event(exchange = "lone", key = "parcel")]
+    pub(crate) struct Parcel {
+        number: u32,
+    }
+
+    #[event(exchange = "lone", key = "stamp")]
+    pub(crate) struct Stamp {
+        number: u32,
+    }
+
+    #[listener(service = "lone.post")]
+    fn carry(parcel: &Parcel, heard: State<Heard>) {
+        let number = parcel.number;
+        let stamped = Stamp { number }.fire().wait();
+        heard.add((if stamped.is_ok() { "carried" } else { "refused" }, number));
+    }
+
+    #[listener(service = "lone.stamps")]
+    fn stamp(stamp: &Stamp, heard: State<Heard>) {
+        heard.add(("stamped", stamp.number));
+    }
+
+    #[command(service = "lone.scales")]
+    fn weigh(number: u32, heard: State<Heard>) -> u32 {
+        heard.add(("weighed", number));
+        number
+    }
+
+    #[test]
+    fn shutdown_under_load_loses_nothing_that_passes_by_the_table() {
+        for _ in 0..50 {
+            let (heard, next, accepted) = (Heard::default(), AtomicU32::new(0), Heard::default());
+            let bus = bus::builder().services(["lone"]).mailbox(16).state(heard.clone());
+            let bus = bus.build().unwrap();
+            let fire = || {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    match bus.fire(Parcel { number }).wait() {
+                        Ok(_) => accepted.add(("carried", number)),
+                        Err(error) => break assert_eq!(error.kind(), ErrorKind::Closed),
+                    }
+                    accepted.add(("stamped", number));
+                }
+            };
+            let call = || {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    match weigh::on(&bus).execute(number).wait() {
+                        Ok(weight) => accepted.add(("weighed", weight)),
+                        Err(error) => break assert_eq!(error, ExecuteError::Closed),
+                    }
+                }
+            };
+            std::thread::scope(|scope| {
+                (0..2).for_each(|_| drop(scope.spawn(fire)));
+                (0..2).for_each(|_| drop(scope.spawn(call)));
+                while accepted.all().len() < 100 {
+                    std::thread::yield_now();
+                }
+                bus.shutdown_within(LONG).unwrap();
+            });
+            assert_eq!(heard.sorted(), accepted.sorted());
+            let stats = bus.stats();
+            let count = |kind| heard.all().iter().filter(|(what, _)| *what == kind).count() as u64;
+            assert_eq!(stats.fired, count("carried") + count("stamped"));
             assert!(bus.dead_letters().list().unwrap().is_empty());
         }
     }

@@ -429,6 +429,80 @@ mod patient {
     }
 }
 
+/// As `patient`, with more listeners than have a bit beside the count of what is open.
+mod crowd {
+    use super::*;
+
+    #[event(exchange = "crowd", key = "asked")]
+    pub(crate) struct Asked {}
+
+    #[derive(Default)]
+    pub(crate) struct Quick;
+    #[derive(Default)]
+    pub(crate) struct Host;
+
+    #[service]
+    impl Host {
+        #[command]
+        fn ask_all(&mut self) -> Result<(), String> {
+            let outcomes = Asked {}.fire().handled().wait();
+            outcomes.and_then(bus::Outcomes::ok).map_err(|error| error.to_string())
+        }
+
+        #[command]
+        fn welcome(&mut self) -> u32 {
+            7
+        }
+    }
+
+    /// Listeners of a service with state that take nothing but the event.
+    macro_rules! quick {
+        ($($name:ident)*) => {
+            const LISTENERS: u64 = [$(stringify!($name)),*].len() as u64;
+
+            #[service]
+            impl Quick {
+                $(
+                    #[listener]
+                    fn $name(_: &Asked) {}
+                )*
+
+                #[command]
+                fn step_in(&mut self) -> Result<u32, String> {
+                    welcome::execute().wait().map_err(|error| error.to_string())
+                }
+            }
+        };
+    }
+
+    quick! {
+        a0 a1 a2 a3 a4 a5 a6 a7 b0 b1 b2 b3 b4 b5 b6 b7 c0 c1 c2 c3 c4 c5 c6 c7
+        d0 d1 d2 d3 d4 d5 d6 d7 e0 e1 e2 e3 e4 e5 e6 e7
+    }
+
+    #[listener(service = "crowd.ahead")]
+    fn answer_slowly(_: &Asked, door: State<Door>) {
+        door.pass_blocking();
+    }
+
+    #[test]
+    fn who_is_done_closes_no_circle_among_however_many() {
+        let door = Door::default();
+        let bus = bus::builder().services(["crowd"]).clock(Clock::manual());
+        let bus = bus.state(door.clone()).build().unwrap();
+        let asked = ask_all::on(&bus).execute();
+        door.wait_for_one();
+        let done = || bus.stats().handlers.iter().map(|handler| handler.handled).sum::<u64>();
+        while done() < LISTENERS {
+            std::thread::yield_now();
+        }
+        let stepped = step_in::on(&bus).execute();
+        (0..1_000).for_each(|_| std::thread::yield_now());
+        door.open();
+        assert_eq!((asked.wait(), stepped.wait()), (Ok(()), Ok(7)));
+    }
+}
+
 mod meeting {
     use super::*;
 

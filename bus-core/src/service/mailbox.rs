@@ -295,8 +295,9 @@ impl<E> Mailbox<E> {
         self.accepted.load(Ordering::Acquire).saturating_sub(done)
     }
 
+    /// How many deliveries are done.
     #[inline]
-    fn done(&self) -> u64 {
+    pub(super) fn done(&self) -> u64 {
         self.served.done.load(Ordering::Acquire)
             + self.served.done_elsewhere.load(Ordering::Acquire)
     }

@@ -299,3 +299,36 @@ impl<S: Deref<Target = Service>> Drop for Started<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::mem::ManuallyDrop;
+    use std::task::{Wake, Waker};
+
+    use super::*;
+
+    struct Bang;
+
+    impl Wake for Bang {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker of somebody else's");
+        }
+    }
+
+    #[test]
+    fn what_has_started_is_done_although_a_waker_panics() {
+        let waker = Waker::from(Arc::new(Bang));
+        for elsewhere in [false, true] {
+            let service = Arc::new(Service::new("service".into(), &Clock::system(), 0, None));
+            // What was woken so is not to be touched again.
+            let mut ticket = ManuallyDrop::new(Ticket::new(&service, 1));
+            assert!(service.poll_space(&mut ticket, &mut Context::from_waker(&waker)).is_pending());
+            let start = || match elsewhere {
+                false => drop(Started::new(&*service)),
+                true => drop(Started::elsewhere(&*service)),
+            };
+            assert!(catch_unwind(AssertUnwindSafe(start)).is_err());
+            assert_eq!(service.mailbox.done(), 1);
+        }
+    }
+}
