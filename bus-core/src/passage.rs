@@ -253,16 +253,16 @@ mod tests {
     #[test]
     fn an_event_whose_route_is_not_what_it_was_goes_by_the_table() {
         let heard = Arc::new(AtomicU32::new(0));
-        let hears = || {
+        let listener = || {
             let heard = heard.clone();
             move |_: &Context| {
                 heard.fetch_add(1, Ordering::Relaxed);
             }
         };
-        let bus = crate::Builder::new().register_listener(("order", "#"), hears()).build();
+        let bus = crate::Builder::new().register_listener(("order", "#"), listener()).build();
         let bus = bus.expect("a bus");
         let (passage, route) = passage(&bus);
-        let second = bus.register_listener(("order", "#"), hears()).expect("a listener");
+        let second = bus.register_listener(("order", "#"), listener()).expect("a listener");
         let receipt = passage.fire(&bus, &SUBMIT, route, Order(1), true);
         assert_eq!(receipt.handled().wait().expect("accepted").len(), 2);
         assert_eq!((heard.load(Ordering::Relaxed), bus.stats().fired), (2, 1));

@@ -25,6 +25,13 @@ struct Call {
 #[derive(Default)]
 struct Service {
     line: Line<Call>,
+    served: Served,
+}
+
+/// What the consumer writes, apart from what those write who call.
+#[derive(Default)]
+#[repr(align(64))]
+struct Served {
     started: AtomicU64,
     done: AtomicU64,
 }
@@ -32,9 +39,10 @@ struct Service {
 impl Service {
     fn serve(&self) {
         loop {
-            // Whoever comes to wait passes by what is held meanwhile, so this needs no barrier.
+            // Whoever waits for space passes by what is held meanwhile, so this needs no barrier.
             let begin = |_: &Arc<Call>| {
-                self.started.store(self.started.load(Ordering::Relaxed) + 1, Ordering::Release);
+                let started = self.served.started.load(Ordering::Relaxed) + 1;
+                self.served.started.store(started, Ordering::Release);
             };
             while let Some(call) = self.line.next(begin) {
                 if !call.is_cancelled.load(Ordering::Acquire) {
@@ -49,7 +57,8 @@ impl Service {
                     }
                 }
                 call.is_settled.store(true, Ordering::Release);
-                self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
+                let done = self.served.done.load(Ordering::Relaxed) + 1;
+                self.served.done.store(done, Ordering::Release);
             }
             if !self.line.take() {
                 thread::park();

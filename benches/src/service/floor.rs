@@ -71,7 +71,13 @@ impl Service {
     /// Holds who fires back until its event is within the bound.
     fn hold_back(&self, number: u64, bound: usize) {
         while self.is_over(number, bound) {
-            self.held_back.lock().expect("no panic").push(thread::current());
+            {
+                let me = thread::current();
+                let mut held_back = self.held_back.lock().expect("no panic");
+                if !held_back.iter().any(|thread| thread.id() == me.id()) {
+                    held_back.push(me);
+                }
+            }
             self.served.waits.store(true, Ordering::SeqCst);
             if self.is_over(number, bound) {
                 thread::park_timeout(Duration::from_millis(1));
@@ -95,7 +101,7 @@ impl Service {
 
     fn serve(&self, mut listeners: Vec<Listener>, bound: usize) {
         let many = listeners.len() as u64;
-        // Whoever comes to wait passes by what is held meanwhile, so this needs no barrier.
+        // Whoever is held back looks again by itself, so this needs no barrier.
         let begin = |event: &Arc<Event>| {
             let started = self.served.started.load(Ordering::Relaxed) + many;
             self.served.started.store(started, Ordering::Release);
@@ -170,12 +176,13 @@ impl Bus {
         let several = self.services.len() > 1;
         if several {
             self.firing.swap(true, Ordering::SeqCst);
+            assert!(is_open(), "nobody stops it");
         }
         let open = AtomicU64::new(self.services.iter().map(|(_, many)| many).sum());
         let receipt = Arc::new(Event { open, _route: self.route.clone(), order });
         let mut over = None;
         for (service, many) in &self.services {
-            let number = service.push(receipt.clone(), *many, is_open);
+            let number = service.push(receipt.clone(), *many, || several || is_open());
             if service.is_over(number, self.bound) {
                 over.get_or_insert_with(Vec::new).push((service, number));
             }

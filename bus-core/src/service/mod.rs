@@ -1,6 +1,7 @@
 //! A service: a named thread, a mailbox, and perhaps a state of its own.
 
 mod backlog;
+mod entry;
 mod mailbox;
 mod progress;
 pub(crate) mod stand;
@@ -21,8 +22,9 @@ use std::time::Instant;
 use event_listener::{Event, Listener as _};
 
 use self::backlog::Backlog;
-use self::mailbox::targets;
-pub(crate) use self::mailbox::{Entry, Limit, Mailbox, Room};
+pub(crate) use self::entry::Entry;
+use self::entry::targets;
+pub(crate) use self::mailbox::{Limit, Mailbox, Room};
 pub(crate) use self::progress::Progress;
 pub(crate) use self::turn::Turn;
 pub(crate) use self::worker::spawn;
@@ -323,10 +325,8 @@ mod tests {
             // What was woken so is not to be touched again.
             let mut ticket = ManuallyDrop::new(Ticket::new(&service, 1));
             assert!(service.poll_space(&mut ticket, &mut Context::from_waker(&waker)).is_pending());
-            let start = || match elsewhere {
-                false => drop(Started::new(&*service)),
-                true => drop(Started::elsewhere(&*service)),
-            };
+            let begin = if elsewhere { Started::elsewhere } else { Started::new };
+            let start = || drop(begin(&*service));
             assert!(catch_unwind(AssertUnwindSafe(start)).is_err());
             assert_eq!(service.mailbox.done(), 1);
         }
