@@ -92,10 +92,16 @@ impl Backlog {
     /// Begins what is first in line for a service without state, if it runs as a whole.
     #[inline]
     pub(super) fn begin(&mut self, service: &Service) -> Option<(Arc<dyn Message>, Whole)> {
-        let front = self.queue.front().filter(|_| self.own.is_empty());
-        let Some(Entry::First(message)) = front else { return None };
-        let whole = message.whole(service)?;
-        let Some(Entry::First(message)) = self.queue.pop_front() else { return None };
+        if !self.own.is_empty() {
+            return None;
+        }
+        let message = match self.queue.pop_front()? {
+            Entry::First(message) => message,
+            entry @ Entry::One(_) => return self.put_back(entry),
+        };
+        let Some(whole) = message.whole(service) else {
+            return self.put_back(Entry::First(message));
+        };
         service.mailbox.start_held(whole.len());
         if let Whole::Group { len, .. } = whole {
             service.progress().begin(len as usize);
@@ -104,6 +110,12 @@ impl Backlog {
             }
         }
         Some((message, whole))
+    }
+
+    /// What was first is first again.
+    fn put_back<T>(&mut self, first: Entry) -> Option<T> {
+        self.queue.push_front(first);
+        None
     }
 
     /// The group that runs is over, or who calls this sees to the rest of it.

@@ -208,8 +208,15 @@ impl<E> Mailbox<E> {
         self.served.started.store(started, Ordering::Release);
     }
 
-    /// Tells who waits for space that more has started.
+    /// Whether anybody may have to be told that more has started.
     #[inline]
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.served.waiting.load(Ordering::SeqCst) > 0
+            || self.served.is_awaited.load(Ordering::Relaxed)
+            || self.served.over.load(Ordering::Relaxed)
+    }
+
+    /// Tells who waits for space that more has started.
     pub(crate) fn tell_started(&self) {
         if self.take_expecting() {
             self.served.space.notify(usize::MAX);
@@ -223,7 +230,6 @@ impl<E> Mailbox<E> {
     }
 
     /// Whether somebody waits for space; it is to be told.
-    #[inline]
     pub(crate) fn take_expecting(&self) -> bool {
         self.served.waiting.load(Ordering::SeqCst) > 0
             && self.served.waiting.swap(0, Ordering::SeqCst) > 0
