@@ -124,12 +124,23 @@ impl<T, E> Promise<T, E> {
     /// # Errors
     ///
     /// What the handler returned, or why it gave no answer.
+    #[inline]
     pub fn wait(mut self) -> Result<T, ExecuteError<E>> {
-        if let Source::Here(answer) = &mut self.answer
-            && let Some(answer) = taken(answer)
-        {
-            return answer;
+        let there = match &mut self.answer {
+            Source::Here(answer) => taken(answer).map_or(Poll::Pending, Poll::Ready),
+            // Nothing is to be moved for it.
+            Source::There(reply) if self.late.is_none() => park::once(|cx| reply.poll(cx)),
+            Source::There(_) => Poll::Pending,
+        };
+        match there {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => self.wait_late(),
         }
+    }
+
+    /// Waits for an answer that is not there yet.
+    #[inline(never)]
+    fn wait_late(mut self) -> Result<T, ExecuteError<E>> {
         // The system clock is waited for by parking, which needs no timer.
         let is_manual = self.clock().is_some_and(Clock::is_manual);
         let system = self.deadline.take_if(|_| !is_manual);
