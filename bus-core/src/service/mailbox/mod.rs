@@ -54,6 +54,9 @@ pub(crate) struct Mailbox<E> {
 
 struct Queue<E> {
     entries: VecDeque<E>,
+    /// How many deliveries had started when somebody last had to look: those who put something in look
+    /// again once that is not enough, since the consumer writes it all the time.
+    started: u64,
     consumer: Consumer,
     home: Option<Waker>,
     closed: bool,
@@ -88,6 +91,7 @@ impl<E> Mailbox<E> {
             bound,
             queue: Mutex::new(Queue {
                 entries: VecDeque::new(),
+                started: 0,
                 consumer: Consumer::Home,
                 home: None,
                 closed: false,
@@ -120,7 +124,11 @@ impl<E> Mailbox<E> {
         let mut queue = self.lock();
         // Nobody else adds while the queue is held.
         let number = self.accepted.load(Ordering::Relaxed) + deliveries as u64;
-        let room = if self.has_started(number) { Room::Within } else { Room::Over };
+        if !self.is_within(number, queue.started) {
+            queue.started = self.started();
+        }
+        let is_within = self.is_within(number, queue.started);
+        let room = if is_within { Room::Within } else { Room::Over };
         if queue.closed || !may(room) {
             return Err(entry);
         }
@@ -203,6 +211,8 @@ impl<E> Mailbox<E> {
         let mut queue = self.lock();
         rest.append(&mut queue.entries);
         queue.entries = rest;
+        // What started and is put back has not.
+        queue.started = 0;
         self.recalled.store(false, Ordering::Release);
         if queue.consumer == Consumer::Home {
             queue.consumer = Consumer::Nobody;

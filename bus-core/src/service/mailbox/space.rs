@@ -65,11 +65,18 @@ impl<E> Mailbox<E> {
     /// Whether delivery `number` is within the bound.
     #[inline]
     pub(crate) fn has_started(&self, number: u64) -> bool {
-        number <= self.started() + self.bound as u64
+        self.is_within(number, self.started())
     }
 
+    /// Whether delivery `number` is within the bound when so many have started.
     #[inline]
-    fn started(&self) -> u64 {
+    pub(super) fn is_within(&self, number: u64, started: u64) -> bool {
+        number <= started + self.bound as u64
+    }
+
+    /// How many deliveries have started.
+    #[inline]
+    pub(super) fn started(&self) -> u64 {
         self.served.started.load(Ordering::SeqCst)
             + self.served.started_elsewhere.load(Ordering::SeqCst)
     }
