@@ -4,12 +4,24 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 
+struct Backlog<T> {
+    waiting: VecDeque<Arc<T>>,
+    running: Option<Arc<T>>,
+}
+
+impl<T> Default for Backlog<T> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), running: None }
+    }
+}
+
 /// What waits for one consumer.
 pub(crate) struct Line<T> {
     /// Takes what is sent, and is taken whole; with the consumer while it sleeps.
     mailbox: Mutex<(VecDeque<Arc<T>>, Option<Thread>)>,
-    /// What was taken and has not started, which a shutdown refuses if a handler never ends.
-    backlog: Mutex<VecDeque<Arc<T>>>,
+    /// What was taken and has not started, which a shutdown refuses if a handler never ends; with what
+    /// runs, if the rest of that can be refused.
+    backlog: Mutex<Backlog<T>>,
 }
 
 impl<T> Default for Line<T> {
@@ -32,13 +44,18 @@ impl<T> Line<T> {
         counted
     }
 
-    /// The next that was taken; `begin` is told of it while nobody else can take it.
-    pub(crate) fn next(&self, begin: impl FnOnce(&Arc<T>)) -> Option<Arc<T>> {
-        let mut backlog = self.backlog.lock().expect("no panic");
-        let next = backlog.pop_front();
-        if let Some(next) = &next {
-            begin(next);
-        }
+    /// The next that was taken; `begin` is called while nobody else can take it, and says whether the rest
+    /// of it can be refused while it runs.
+    pub(crate) fn next(&self, begin: impl FnOnce() -> bool) -> Option<Arc<T>> {
+        let (next, _over) = {
+            let mut backlog = self.backlog.lock().expect("no panic");
+            let over = backlog.running.take();
+            let next = backlog.waiting.pop_front();
+            if next.is_some() && begin() {
+                backlog.running.clone_from(&next);
+            }
+            (next, over)
+        };
         next
     }
 
@@ -49,7 +66,7 @@ impl<T> Line<T> {
             mailbox.1 = Some(thread::current());
             return false;
         }
-        std::mem::swap(&mut mailbox.0, &mut *self.backlog.lock().expect("no panic"));
+        std::mem::swap(&mut mailbox.0, &mut self.backlog.lock().expect("no panic").waiting);
         true
     }
 }

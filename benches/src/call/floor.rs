@@ -40,9 +40,10 @@ impl Service {
     fn serve(&self) {
         loop {
             // Whoever waits for space passes by what is held meanwhile, so this needs no barrier.
-            let begin = |_: &Arc<Call>| {
+            let begin = || {
                 let started = self.served.started.load(Ordering::Relaxed) + 1;
                 self.served.started.store(started, Ordering::Release);
+                false
             };
             while let Some(call) = self.line.next(begin) {
                 if !call.is_cancelled.load(Ordering::Acquire) {

@@ -36,8 +36,6 @@ struct Service {
     line: Line<Event>,
     accepted: AtomicU64,
     served: Served,
-    /// What runs, if a shutdown can refuse the rest of it.
-    running: Mutex<Option<Arc<Event>>>,
     /// Who waits until half of the mailbox has started.
     held_back: Mutex<Vec<Thread>>,
 }
@@ -102,12 +100,10 @@ impl Service {
     fn serve(&self, mut listeners: Vec<Listener>, bound: usize) {
         let many = listeners.len() as u64;
         // Whoever is held back looks again by itself, so this needs no barrier.
-        let begin = |event: &Arc<Event>| {
+        let begin = || {
             let started = self.served.started.load(Ordering::Relaxed) + many;
             self.served.started.store(started, Ordering::Release);
-            if many > 1 {
-                *self.running.lock().expect("no panic") = Some(event.clone());
-            }
+            many > 1
         };
         let mut streak = 0;
         loop {
