@@ -145,6 +145,15 @@ mod nested {
         // On the bus that runs this.
         drop(Inner {}.fire());
         drop(Inner {}.fire());
+        drop(told::execute());
+        drop(told::execute());
+    }
+
+    static CALLS: Mutex<Vec<Option<String>>> = Mutex::new(Vec::new());
+
+    #[command]
+    fn told(ctx: &Context) {
+        CALLS.lock().unwrap().push(ctx.causation_id());
     }
 
     #[listener(Inner::INNER)]
@@ -163,6 +172,10 @@ mod nested {
         let causes = CAUSES.lock().unwrap();
         let distinct: std::collections::BTreeSet<_> = causes.iter().flatten().collect();
         assert_eq!((causes.len(), distinct.len()), (6, 3));
+        // Those of what it calls, too, by whichever way it comes.
+        let calls = CALLS.lock().unwrap();
+        let called: std::collections::BTreeSet<_> = calls.iter().flatten().collect();
+        assert_eq!((calls.len(), called), (6, distinct));
     }
 }
 
@@ -202,6 +215,60 @@ mod slow {
             assert!(bus.shutdown_within(Duration::from_millis(20)).is_err());
             release.send(()).unwrap();
         });
+    }
+}
+
+mod last {
+    use super::*;
+
+    #[event(local, exchange = "last", key = "last.word")]
+    struct Word {
+        waits: bool,
+    }
+
+    static DOOR: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>> = Mutex::new(None);
+    static ANSWER: Mutex<Option<u32>> = Mutex::new(None);
+
+    #[command]
+    fn answer() -> u32 {
+        7
+    }
+
+    #[listener(Word::WORD, inline)]
+    fn hear(word: &Word) {
+        if word.waits
+            && let Some((begun, release)) = DOOR.lock().unwrap().take()
+        {
+            begun.send(()).unwrap();
+            release.recv().unwrap();
+        }
+        *ANSWER.lock().unwrap() = answer::execute().wait().ok();
+    }
+
+    #[test]
+    fn a_listener_that_is_called_directly_has_its_calls_answered_while_the_bus_stops() {
+        let bus = bus_of("last");
+        let (begun, has_begun) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        *DOOR.lock().unwrap() = Some((begun, released));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..3 {
+                    bus.fire(Word { waits: false }).wait().unwrap();
+                    assert_eq!(ANSWER.lock().unwrap().take(), Some(7));
+                }
+                bus.fire(Word { waits: true }).wait().unwrap();
+            });
+            has_begun.recv().unwrap();
+            let stopping = scope.spawn(|| bus.shutdown_within(Duration::from_secs(60)));
+            while bus.fire(Word { waits: false }).wait().is_ok() {
+                std::thread::yield_now();
+            }
+            ANSWER.lock().unwrap().take();
+            release.send(()).unwrap();
+            stopping.join().unwrap().unwrap();
+        });
+        assert_eq!(ANSWER.lock().unwrap().take(), Some(7));
     }
 }
 

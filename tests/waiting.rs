@@ -468,12 +468,17 @@ mod crowd {
                 )*
 
                 #[command]
-                fn step_in(&mut self) -> Result<u32, String> {
+                fn step_in(&mut self, steps: State<Steps>) -> Result<u32, String> {
+                    steps.0.pass_blocking();
                     welcome::execute().wait().map_err(|error| error.to_string())
                 }
             }
         };
     }
+
+    /// Where who steps in is seen.
+    #[derive(Clone, Default)]
+    pub(crate) struct Steps(Door);
 
     quick! {
         a0 a1 a2 a3 a4 a5 a6 a7 b0 b1 b2 b3 b4 b5 b6 b7 c0 c1 c2 c3 c4 c5 c6 c7
@@ -488,7 +493,8 @@ mod crowd {
     #[test]
     fn who_is_done_closes_no_circle_among_however_many() {
         let door = Door::default();
-        let bus = bus::builder().services(["crowd"]).clock(Clock::manual());
+        let steps = Steps::default();
+        let bus = bus::builder().services(["crowd"]).clock(Clock::manual()).state(steps.clone());
         let bus = bus.state(door.clone()).build().unwrap();
         let asked = ask_all::on(&bus).execute();
         door.wait_for_one();
@@ -497,6 +503,8 @@ mod crowd {
             std::thread::yield_now();
         }
         let stepped = step_in::on(&bus).execute();
+        steps.0.wait_for_one();
+        steps.0.open();
         (0..1_000).for_each(|_| std::thread::yield_now());
         door.open();
         assert_eq!((asked.wait(), stepped.wait()), (Ok(()), Ok(7)));

@@ -1,4 +1,4 @@
-//! What one thread does on one bus without asking anybody: it runs plain inline listeners, or puts an
+//! What one thread does on one bus without asking anybody: it runs plain inline handlers, or puts an
 //! event into several mailboxes.
 //!
 //! The thread alone writes its lane, and others look. That it runs something is told by a store that
@@ -52,8 +52,8 @@ impl Counted {
 }
 
 impl Lane {
-    /// Inline listeners are about to run on this thread, or an event goes to several mailboxes. What the thread
-    /// looks at next, it looks at after everybody can see this.
+    /// Inline handlers are about to run on this thread, or an event goes to several mailboxes. What the
+    /// thread looks at next, it looks at after everybody can see this.
     #[inline]
     pub(crate) fn enter(&self) {
         tell(&self.running);

@@ -69,7 +69,8 @@ pub(crate) trait Message: Any + Send + Sync {
         None
     }
     /// Runs the plain listeners of the group at a place of the route, one after another, from where
-    /// `progress` is, until one fails or the group is cut short; the first one in any case.
+    /// `progress` is, until one fails or the group is cut short; the first one in any case,
+    /// if it takes this type.
     fn run_group(&self, place: usize, progress: &Progress) -> Ran {
         let _ = (place, progress);
         Ran::Unfit

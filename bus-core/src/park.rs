@@ -3,11 +3,13 @@
 //! On a test bus the threads of services are counted while they are awake, from the moment that
 //! something wakes them, so that it can tell when nothing runs and nothing is about to.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
+use crate::failure::Failure;
 use crate::sync::AtomicU8;
 use crate::sync::thread::{self, Thread};
 use crate::testing::{Activity, Awake};
@@ -95,6 +97,28 @@ pub(crate) fn waker() -> Waker {
 /// Counts this thread, whose whole life `awake` stands for, as awake unless it is parked.
 pub(crate) fn count(awake: &Awake) {
     ME.with(|me| me.count(awake));
+}
+
+/// Wakes what another waker would; one that panics, being somebody else's, is contained. For those who wake
+/// several, one after another.
+struct Contained(Waker);
+
+impl Wake for Contained {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.0.wake_by_ref())) {
+            let failure = Failure::panic(panic);
+            tracing::error!(%failure, "a waker panicked");
+        }
+    }
+}
+
+/// Wakes what `waker` would, and never panics.
+pub(crate) fn contained(waker: &Waker) -> Waker {
+    Waker::from(Arc::new(Contained(waker.clone())))
 }
 
 /// Polls once, for this thread.

@@ -138,7 +138,7 @@ impl<T, E> Promise<T, E> {
         }
     }
 
-    /// Waits for an answer that is not there yet.
+    /// Waits for an answer, unless it was there at once.
     #[inline(never)]
     fn wait_late(mut self) -> Result<T, ExecuteError<E>> {
         // The system clock is waited for by parking, which needs no timer.

@@ -453,7 +453,9 @@ impl Handled {
             match &mut self.listener {
                 None => self.listener = Some(head.listen()),
                 Some(listener) => {
-                    if Pin::new(listener).poll(cx).is_pending() {
+                    // Whoever is told before others must not keep them from being told.
+                    let waker = park::contained(cx.waker());
+                    if Pin::new(listener).poll(&mut Context::from_waker(&waker)).is_pending() {
                         return Poll::Pending;
                     }
                     self.listener = None;

@@ -203,14 +203,14 @@ fn resolve<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor, address: u
     } else {
         Known::Around
     };
-    keep(bus, epoch, address, lane, known);
+    keep(bus, epoch, address, Some(lane), known);
 }
 
 /// Keeps what is known of a way.
-fn keep(bus: &Bus, epoch: u64, address: usize, lane: Arc<Lane>, known: Known) {
+fn keep(bus: &Bus, epoch: u64, address: usize, lane: Option<Arc<Lane>>, known: Known) {
     let old = here::with(|here| {
         let kept = &mut here.kept;
-        kept.lane = Some(lane).filter(|_| kept.bus == bus.prefix());
+        kept.lane = lane.filter(|_| kept.bus == bus.prefix());
         let place = kept.place(bus, epoch, address);
         place.map(|place| std::mem::replace(&mut place.known, known))
     });
@@ -263,9 +263,12 @@ pub(crate) fn resolve_command<C: Spec>(bus: &Bus, command: &Command) {
         let place = kept.place(bus, epoch, address)?;
         matches!(place.known, Known::Nothing).then(|| kept.lane.clone())
     });
-    let Some(lane) = unknown else { return };
-    let lane = lane.unwrap_or_else(|| bus.0.lanes.open(&bus.0.fired));
-    let known = if let Some(direct) = DirectOf::<C>::new(bus, epoch, command, &lane) {
+    let Some(mut lane) = unknown else { return };
+    if command.binding.inline {
+        lane.get_or_insert_with(|| bus.0.lanes.open(&bus.0.fired));
+    }
+    let direct = lane.as_ref().and_then(|lane| DirectOf::<C>::new(bus, epoch, command, lane));
+    let known = if let Some(direct) = direct {
         Known::Direct(Rc::new(direct))
     } else if let Some(passage) = CallPassage::new::<C>(bus, epoch, command) {
         Known::CallPassage(Rc::new(passage))

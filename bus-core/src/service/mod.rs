@@ -174,14 +174,6 @@ impl Service {
         &self.progress
     }
 
-    /// Tells who waits for space that more has started. A waker that panics keeps nothing from being done.
-    #[inline]
-    fn tell_started(&self) {
-        if self.mailbox.is_waited_for() {
-            unharmed(self, || self.mailbox.tell_started());
-        }
-    }
-
     /// Completes when the delivery of `ticket` is within the bound of the mailbox.
     pub(crate) fn poll_space(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<()> {
         self.mailbox.poll_space(ticket, cx, || drop(self.backlog()))
@@ -274,21 +266,21 @@ struct Started<S: Deref<Target = Service>> {
 impl<S: Deref<Target = Service>> Started<S> {
     fn new(service: S) -> Self {
         service.mailbox.start(1);
-        service.tell_started();
+        service.mailbox.tell_started();
         Self { service, deliveries: 1, at_home: true }
     }
 
     /// Of so many that were begun while the backlog was held.
     #[inline]
     fn begun(service: S, deliveries: u64) -> Self {
-        service.tell_started();
+        service.mailbox.tell_started();
         Self { service, deliveries, at_home: true }
     }
 
     /// On a thread that is not the service's own.
     fn elsewhere(service: S) -> Self {
         service.mailbox.start_elsewhere(1);
-        service.tell_started();
+        service.mailbox.tell_started();
         Self { service, deliveries: 1, at_home: false }
     }
 }
@@ -301,36 +293,6 @@ impl<S: Deref<Target = Service>> Drop for Started<S> {
             mailbox.finish(self.deliveries);
         } else {
             mailbox.finish_elsewhere(self.deliveries);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::mem::ManuallyDrop;
-    use std::task::{Wake, Waker};
-
-    use super::*;
-
-    struct Bang;
-
-    impl Wake for Bang {
-        fn wake(self: Arc<Self>) {
-            panic!("a waker of somebody else's");
-        }
-    }
-
-    #[test]
-    fn what_has_started_is_done_although_a_waker_panics() {
-        let waker = Waker::from(Arc::new(Bang));
-        for elsewhere in [false, true] {
-            let service = Arc::new(Service::new("service".into(), &Clock::system(), 0, None));
-            // What was woken so is not to be touched again.
-            let mut ticket = ManuallyDrop::new(Ticket::new(&service, 1));
-            assert!(service.poll_space(&mut ticket, &mut Context::from_waker(&waker)).is_pending());
-            let begin = if elsewhere { Started::elsewhere } else { Started::new };
-            drop(begin(service.as_ref()));
-            assert_eq!(service.mailbox.done(), 1);
         }
     }
 }

@@ -10,6 +10,9 @@ use crate::delivery::Delivery;
 use crate::message::Message;
 use crate::router::Target;
 
+/// In place of a slot, before the first listener runs.
+const NOBODY: u32 = u32::MAX;
+
 #[derive(Default)]
 pub(crate) struct Progress {
     /// The listener that runs, by its place in the group.
@@ -24,6 +27,7 @@ impl Progress {
     /// A group of so many begins.
     #[inline]
     pub(crate) fn begin(&self, len: usize) {
+        self.slot.store(NOBODY, Ordering::Relaxed);
         self.at.store(0, Ordering::Relaxed);
         self.end.store(len, Ordering::Relaxed);
     }
@@ -69,9 +73,13 @@ impl Progress {
         self.end.load(Ordering::Relaxed) == 0
     }
 
-    /// What comes after the listener that runs.
+    /// What comes after the listener that runs, or was the last to. That is told by its slot, which does not
+    /// move on before the next one begins.
     pub(super) fn after(&self, message: &Arc<dyn Message>, targets: &[Target]) -> Vec<Delivery> {
-        from(self.place() + 1, message, targets)
+        let slot = self.slot();
+        let place = targets.iter().position(|target| target.slot == slot);
+        // The first one runs in any case.
+        from(place.unwrap_or(0) + 1, message, targets)
     }
 
     /// What was not begun of a group that ended early.

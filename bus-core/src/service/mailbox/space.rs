@@ -104,7 +104,7 @@ impl<E> Mailbox<E> {
 
     /// How many deliveries are done.
     #[inline]
-    pub(in crate::service) fn done(&self) -> u64 {
+    fn done(&self) -> u64 {
         self.served.done.load(Ordering::Acquire)
             + self.served.done_elsewhere.load(Ordering::Acquire)
     }
@@ -137,6 +137,9 @@ impl<E> Mailbox<E> {
                     self.expect_space(&pass_by);
                 }
                 Some(listener) => {
+                    // Whoever is told before others must not keep them from being told.
+                    let waker = park::contained(cx.waker());
+                    let cx = &mut Context::from_waker(&waker);
                     if Pin::new(listener).poll(cx).is_pending() {
                         return Poll::Pending;
                     }
@@ -177,7 +180,11 @@ impl<E> Mailbox<E> {
                 park::park(Some(later(Instant::now(), AGAIN)));
             }
         }
-        self.patient().retain(|waker| !waker.will_wake(&me));
+        let mut patient = self.patient();
+        patient.retain(|waker| !waker.will_wake(&me));
+        if patient.is_empty() {
+            self.served.is_awaited.store(false, Ordering::Relaxed);
+        }
     }
 
     fn patient(&self) -> MutexGuard<'_, Vec<Waker>> {
@@ -215,16 +222,18 @@ impl<E> Mailbox<E> {
         self.served.started.store(started, Ordering::Release);
     }
 
-    /// Whether anybody may have to be told that more has started.
+    /// Tells who waits for space that more has started. Wakes, and never panics.
     #[inline]
-    pub(crate) fn is_waited_for(&self) -> bool {
-        self.served.waiting.load(Ordering::SeqCst) > 0
+    pub(crate) fn tell_started(&self) {
+        if self.served.waiting.load(Ordering::SeqCst) > 0
             || self.served.is_awaited.load(Ordering::Relaxed)
             || self.served.over.load(Ordering::Relaxed)
+        {
+            self.tell();
+        }
     }
 
-    /// Tells who waits for space that more has started.
-    pub(crate) fn tell_started(&self) {
+    fn tell(&self) {
         if self.take_expecting() {
             self.served.space.notify(usize::MAX);
         }
@@ -288,6 +297,7 @@ impl<E> Mailbox<E> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
@@ -330,19 +340,33 @@ mod tests {
         assert_eq!((mailbox.accepted(), mailbox.depth()), (3, 3));
     }
 
+    struct Bang;
+
+    impl Wake for Bang {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker of somebody else's");
+        }
+    }
+
     #[test]
-    fn a_receipt_that_waits_for_space_is_woken_when_there_is() {
+    fn receipts_that_wait_for_space_are_woken_when_there_is_whichever_of_them_panics() {
         let mailbox = over(2, 1);
         let service = Arc::new(Service::new("service".into(), &Clock::system(), 2, None));
-        let mut ticket = Ticket { service, number: 3, listener: None };
         let count = Arc::new(Count::default());
-        let waker = Waker::from(count.clone());
-        let mut cx = Context::from_waker(&waker);
-        assert!(mailbox.poll_space(&mut ticket, &mut cx, || {}).is_pending());
+        let wakers = [Waker::from(count.clone()), Waker::from(Arc::new(Bang))];
+        let wakers = [&wakers[0], &wakers[1], &wakers[0]];
+        let mut tickets = wakers.map(|waker| (Ticket::new(&service, 3), waker));
+        for (ticket, waker) in &mut tickets {
+            let cx = &mut Context::from_waker(waker);
+            assert!(mailbox.poll_space(ticket, cx, || {}).is_pending());
+        }
         mailbox.start_held(1);
         mailbox.tell_started();
-        assert_eq!(count.0.load(Ordering::SeqCst), 1);
-        assert!(mailbox.poll_space(&mut ticket, &mut cx, || {}).is_ready());
+        assert_eq!(count.0.load(Ordering::SeqCst), 2);
+        for (ticket, waker) in &mut tickets {
+            let cx = &mut Context::from_waker(waker);
+            assert!(mailbox.poll_space(ticket, cx, || {}).is_ready());
+        }
     }
 
     #[test]
@@ -361,16 +385,35 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_waits_for_space_is_woken_for_half_of_it() {
+    fn threads_that_wait_for_space_are_woken_for_half_of_it() {
         let mailbox = over(8, 1);
-        std::thread::scope(|scope| {
-            scope.spawn(|| mailbox.wait_space(9));
-            while !mailbox.served.is_awaited.load(Ordering::SeqCst) {
-                std::thread::yield_now();
-            }
-            mailbox.start_held(5);
+        let count = Arc::new(Count::default());
+        mailbox.patient().push(Waker::from(count.clone()));
+        mailbox.served.is_awaited.store(true, Ordering::SeqCst);
+        let woken = |started| {
+            mailbox.start_held(started);
             mailbox.tell_started();
-            assert!(!mailbox.served.is_awaited.load(Ordering::SeqCst));
-        });
+            count.0.load(Ordering::SeqCst)
+        };
+        assert_eq!((woken(4), woken(1), woken(1)), (0, 1, 1));
+    }
+
+    #[test]
+    fn what_started_and_was_put_back_takes_room_again() {
+        let mailbox = over(2, 0);
+        mailbox.start_held(2);
+        let room = |number| {
+            let mut told = None;
+            let pushed = mailbox.push(number, 1, |room| {
+                told = Some(room);
+                true
+            });
+            assert!(pushed.is_ok());
+            told
+        };
+        assert_eq!(room(2), Some(Room::Within));
+        mailbox.unstart(2);
+        mailbox.step_aside(VecDeque::new());
+        assert_eq!(room(3), Some(Room::Over));
     }
 }
