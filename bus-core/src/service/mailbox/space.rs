@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use event_listener::{Event, EventListener};
@@ -14,6 +15,9 @@ use crate::clock::later;
 use crate::park;
 use crate::receipt::Ticket;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, fence};
+
+/// How often a thread lets others go first before it sleeps until there is space.
+const YIELDS: u32 = 4;
 
 /// What the consumer looks at and writes for every delivery. Not in a cache line of what those write who
 /// put something in: they would wait for each other.
@@ -161,9 +165,16 @@ impl<E> Mailbox<E> {
     /// Blocks until the delivery of this number is within the bound.
     ///
     /// Who is woken finds room for half a mailbox. A handler that takes long may keep it from getting so
-    /// far, so it looks by itself now and then.
+    /// far, so it looks by itself now and then. Before it sleeps it lets others go first: where the service
+    /// is among them, nobody has to be woken.
     pub(crate) fn wait_space(&self, number: u64) {
         const AGAIN: Duration = Duration::from_millis(1);
+        for _ in 0..YIELDS {
+            if self.depth() <= self.bound / 2 {
+                return;
+            }
+            thread::yield_now();
+        }
         if self.has_started(number) {
             return;
         }
