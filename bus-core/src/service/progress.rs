@@ -93,3 +93,43 @@ fn from(first: usize, message: &Arc<dyn Message>, targets: &[Target]) -> Vec<Del
     let targets = targets.get(first..).unwrap_or_default();
     targets.iter().map(|target| target.delivery(message, 1)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binding::Binding;
+    use crate::clock::Clock;
+    use crate::handler::Plain;
+    use crate::message::{Deliveries, Encoded, Head};
+    use crate::router::Route;
+    use crate::service::Service;
+
+    static HEAR: fn(&u32) = |_| {};
+
+    #[test]
+    fn what_follows_a_listener_is_the_same_while_it_runs_and_once_it_has_ended() {
+        let bus = crate::Builder::new().build().expect("a bus");
+        let service = Arc::new(Service::new("service".into(), &Clock::system(), 8, None));
+        let plain: Plain = &HEAR;
+        let bindings = std::iter::repeat_with(|| Binding::plain(&service, plain)).take(3);
+        let route = Arc::new(Route::new(bindings.collect()));
+        let targets = &route.groups[0].targets;
+        let head = Head::new(&bus, Deliveries::ONE);
+        let (exchange, key): (Arc<str>, Arc<str>) = ("bus".into(), "tick".into());
+        let message = Encoded { head, route: route.clone(), exchange, key, body: Vec::new() };
+        let message: Arc<dyn Message> = Arc::new(message);
+        let progress = Progress::default();
+        let after = || -> Vec<u32> {
+            progress.after(&message, targets).iter().map(|delivery| delivery.slot).collect()
+        };
+        progress.enter(2);
+        progress.begin(3);
+        assert_eq!(after(), [1, 2], "the first one runs in any case");
+        progress.enter(targets[0].slot);
+        assert_eq!(after(), [1, 2]);
+        progress.advance();
+        assert_eq!(after(), [1, 2]);
+        progress.enter(targets[1].slot);
+        assert_eq!(after(), [2]);
+    }
+}
