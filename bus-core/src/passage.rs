@@ -217,8 +217,10 @@ fn has_room(to: &Group) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::{Mutex, mpsc};
+    use std::task::{Context as TaskContext, Poll, Waker};
 
     use super::*;
     use crate::context::Context;
@@ -289,7 +291,11 @@ mod tests {
         for number in 1..=most {
             drop(fire(number));
         }
-        let error = fire(most + 1).wait().expect_err("the mailbox is full");
+        let refused = pin!(fire(most + 1));
+        let Poll::Ready(Err(error)) = refused.poll(&mut TaskContext::from_waker(Waker::noop()))
+        else {
+            panic!("the mailbox is full");
+        };
         assert_eq!(error.kind(), ErrorKind::Full);
         assert_eq!(error.into_event::<Order>().ok(), Some(Order(most + 1)));
         assert_eq!(bus.stats().fired, u64::from(most) + 1);
