@@ -323,27 +323,6 @@ mod tests {
     use super::*;
     use crate::context::Context;
     use crate::delivery::Delivery;
-    use crate::message::{Deliveries, Head, Message, Payload};
-
-    struct Nothing(Head);
-
-    impl Message for Nothing {
-        fn head(&self) -> &Head {
-            &self.0
-        }
-
-        fn subject(&self) -> (&str, &str) {
-            ("", "")
-        }
-
-        fn payload(&self) -> Payload<'_> {
-            Payload::Encoded(b"null")
-        }
-
-        fn encode(&self) -> std::result::Result<Vec<u8>, crate::error::CodecError> {
-            Ok(b"null".to_vec())
-        }
-    }
 
     #[test]
     fn a_shutdown_waits_for_whoever_is_just_putting_something_in() {
@@ -352,7 +331,7 @@ mod tests {
         let bus: &Bus = &bus;
         let service = bus.table().services[0].clone();
         let binding = bus.route(name::DEFAULT_EXCHANGE, "tick").bindings().next().cloned();
-        let message = Arc::new(Nothing(Head::new(bus, Deliveries::ONE)));
+        let message = Context::of_service(bus.clone(), service.clone()).message().clone();
         let entry = Entry::one(Delivery::first(binding.expect("a listener"), message));
         let epoch = bus.epoch();
         std::thread::scope(|scope| {

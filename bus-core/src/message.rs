@@ -620,26 +620,10 @@ mod tests {
     use super::*;
     use crate::bus::Bus;
     use crate::clock::Clock;
-    use crate::event::{EventDescriptor, Topic};
+    use crate::events::Stopping;
 
-    #[derive(Clone)]
-    struct Tick;
-
-    static TICK: EventDescriptor = EventDescriptor {
-        place: crate::__place!(),
-        exchange: "clock",
-        key: "clock.tick",
-        payload: PayloadDescriptor::local::<Tick>(),
-        upcasts: &[],
-        local: true,
-    };
-
-    impl Event for Tick {
-        const EVENT: Topic<Self> = Topic::new(&TICK);
-    }
-
-    static HEAR: fn(&Tick) = |_| {};
-    static FAIL: fn(&Tick) -> HandlerResult = |_| Err(Failure::internal("it ran"));
+    static HEAR: fn(&Stopping) = |_| {};
+    static FAIL: fn(&Stopping) -> HandlerResult = |_| Err(Failure::internal("it ran"));
 
     #[test]
     fn of_a_group_that_is_cut_short_the_listener_that_has_begun_runs_and_no_other() {
@@ -649,7 +633,7 @@ mod tests {
         let run = |listeners: [Plain; 2]| {
             let listeners = listeners.map(|plain| Binding::plain(&service, plain));
             let route = Arc::new(Route::new(listeners.to_vec()));
-            let firing = Firing::new(Head::new(bus, route.deliveries), route, Tick);
+            let firing = Firing::new(Head::new(bus, route.deliveries), route, Stopping {});
             let progress = Progress::default();
             progress.begin(2);
             progress.cut();

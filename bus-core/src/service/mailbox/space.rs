@@ -169,14 +169,14 @@ impl<E> Mailbox<E> {
     /// is among them, nobody has to be woken.
     pub(crate) fn wait_space(&self, number: u64) {
         const AGAIN: Duration = Duration::from_millis(1);
+        if self.has_started(number) {
+            return;
+        }
         for _ in 0..YIELDS {
+            thread::yield_now();
             if self.depth() <= self.bound / 2 {
                 return;
             }
-            thread::yield_now();
-        }
-        if self.has_started(number) {
-            return;
         }
         let me = park::waker();
         while !self.has_started(number) && !self.lock().closed {
