@@ -75,6 +75,11 @@ pub(crate) trait Message: Any + Send + Sync {
         let _ = (place, progress);
         Ran::Unfit
     }
+    /// Drops what it carries, now that it is handled and this is the only handle on it, and says whether it
+    /// can be used for another message.
+    fn spend(&mut self) -> bool {
+        false
+    }
     /// The handle on a caller who waits for an answer.
     fn call(&self) -> Option<&dyn Caller> {
         None
@@ -409,6 +414,8 @@ pub(crate) struct Firing<T> {
 enum Stored<T> {
     Inline(T),
     Shared(Arc<T>),
+    /// Of a message that is spent: nobody else has a handle on it.
+    Gone,
 }
 
 impl<T> Firing<T> {
@@ -421,6 +428,13 @@ impl<T> Firing<T> {
         };
         Self { head, route, payload }
     }
+
+    /// Another event in place of one that was spent, for the same listeners; none of them takes it as
+    /// `Arc<T>`.
+    #[inline]
+    pub(crate) fn renew(&mut self, head: Head, payload: T) {
+        (self.head, self.payload) = (head, Stored::Inline(payload));
+    }
 }
 
 impl<T> Firing<T> {
@@ -428,6 +442,7 @@ impl<T> Firing<T> {
         match self.payload {
             Stored::Inline(payload) => Some(payload),
             Stored::Shared(payload) => Arc::into_inner(payload),
+            Stored::Gone => None,
         }
     }
 
@@ -436,10 +451,16 @@ impl<T> Firing<T> {
         &self.route
     }
 
+    /// The payload.
+    ///
+    /// # Panics
+    ///
+    /// Never: whoever spends a message has the only handle on it.
     fn get(&self) -> &T {
         match &self.payload {
             Stored::Inline(payload) => payload,
             Stored::Shared(payload) => payload,
+            Stored::Gone => panic!("a message was read that is spent"),
         }
     }
 }
@@ -489,6 +510,15 @@ impl<T: Event> Message for Firing<T> {
             }
         }
         Ran::All
+    }
+
+    fn spend(&mut self) -> bool {
+        let is_kept = self.route.is_plain;
+        if is_kept {
+            self.head.more = OnceBox::new();
+            self.payload = Stored::Gone;
+        }
+        is_kept
     }
 }
 
@@ -579,7 +609,7 @@ impl<T: Send + Sync + 'static> Held<T> {
         match self.0 {
             Holding::Fired(firing) => match &firing.payload {
                 Stored::Shared(payload) => Ok(payload.clone()),
-                Stored::Inline(_) => {
+                Stored::Inline(_) | Stored::Gone => {
                     Err(Failure::internal("the payload was stored for listeners that borrow it"))
                 }
             },

@@ -1,7 +1,8 @@
 //! The way of an event or a call to mailboxes, from a thread that has sent such a one before, without
 //! asking the table: no other thread writes what this one writes for it, but for the mailboxes.
 
-use std::cell::Cell;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::binding::Binding;
@@ -11,15 +12,15 @@ use crate::error::Error;
 use crate::event::{Event, EventDescriptor};
 use crate::execute_error::ExecuteError;
 use crate::lane::Lane;
-use crate::message::{Deliveries, Firing, Head};
+use crate::message::{Deliveries, Firing, Head, Message};
 use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket};
 use crate::router::{Group, Route};
-use crate::service::{Entry, Limit, Room};
+use crate::service::{AT_ONCE, Entry, Limit, Room};
 use crate::table::Command;
 
 /// How many numbers of messages a passage takes at once.
-const NUMBERS: u64 = 64;
+const NUMBERS: u64 = AT_ONCE as u64;
 
 /// The numbers of the next messages: from, and to where.
 #[derive(Default)]
@@ -30,6 +31,10 @@ pub(crate) struct EventPassage {
     epoch: u64,
     lane: Arc<Lane>,
     numbers: Numbers,
+    /// The route, where that holds no value of a user's.
+    route: Option<Arc<Route>>,
+    /// Messages that were handled.
+    used: RefCell<Vec<Arc<dyn Message>>>,
 }
 
 /// The passage of one thread for one command.
@@ -89,34 +94,53 @@ impl EventPassage {
         bus: &Bus,
         epoch: u64,
         descriptor: &'static EventDescriptor,
-        route: &Route,
+        route: &Arc<Route>,
         lane: &Arc<Lane>,
     ) -> Option<Self> {
         let waits = route.inline.is_empty() && !route.groups.is_empty();
         let is_here = bus.0.remote.is_none() || descriptor.local;
         let can = waits && is_here && bus.is_open_and_bare(epoch);
-        can.then(|| Self { epoch, lane: lane.clone(), numbers: Numbers::default() })
+        can.then(|| Self {
+            epoch,
+            lane: lane.clone(),
+            numbers: Numbers::default(),
+            route: route.is_plain.then(|| route.clone()),
+            used: RefCell::default(),
+        })
+    }
+
+    /// Whether it keeps its route itself.
+    #[inline]
+    pub(crate) fn has_route(&self) -> bool {
+        self.route.is_some()
     }
 
     /// Puts an event into the mailboxes; by the table, if the bus is not what it was, or a mailbox is far
-    /// over its bound. `quiet` is whether no handler runs on this thread.
+    /// over its bound. `own` is the route, unless the passage has it, and `quiet` whether no handler runs on
+    /// this thread.
     #[inline]
     pub(crate) fn fire<E: Event>(
         &self,
         bus: &Bus,
         descriptor: &'static EventDescriptor,
-        route: Arc<Route>,
+        own: Option<Arc<Route>>,
         event: E,
         quiet: bool,
     ) -> Receipt {
-        if route.groups.len() > 1 && !self.enter(bus, &route) {
+        let Some(route) = own.as_ref().or(self.route.as_ref()) else {
+            return bus.fire_by_table(descriptor, event);
+        };
+        if route.groups.len() > 1 && !self.enter(bus, route) {
             return bus.fire_by_table(descriptor, event);
         }
-        let head = Head::numbered(bus, route.deliveries, self.numbers.next(bus), quiet);
+        let head = Head::numbered(bus, route.deliveries, self.number(bus, route), quiet);
         if route.wants_context {
             head.time(|| bus.clock().time());
         }
-        let message = Arc::new(Firing::new(head, route, event));
+        let message = match own {
+            Some(route) => Arc::new(Firing::new(head, route, event)),
+            None => self.message(head, route, event),
+        };
         let [to] = &*message.as_route().groups else { return self.put_into_each(bus, message) };
         let may = |room| {
             let may = bus.epoch() == self.epoch && (room == Room::Within || has_room(to));
@@ -131,6 +155,43 @@ impl EventPassage {
             return Receipt::queued(message);
         }
         Self::put_over(bus, descriptor, put, message)
+    }
+
+    /// The number of the next message. With each lot of them come used messages.
+    #[inline]
+    fn number(&self, bus: &Bus, route: &Route) -> u64 {
+        if self.numbers.are_over() {
+            self.take_used(route);
+        }
+        self.numbers.next(bus)
+    }
+
+    /// Takes messages that were handled, if all are used that were taken before.
+    #[cold]
+    fn take_used(&self, route: &Route) {
+        let mut used = self.used.borrow_mut();
+        for Group { service, .. } in &route.groups {
+            if used.is_empty() {
+                service.used.take(&mut used);
+            }
+        }
+    }
+
+    /// A message for the listeners of its own route; one that was handled, if there is any.
+    #[inline]
+    fn message<E: Event>(&self, head: Head, route: &Arc<Route>, event: E) -> Arc<Firing<E>> {
+        let next = || self.used.borrow_mut().pop();
+        while let Some(used) = next() {
+            let any: Arc<dyn Any + Send + Sync> = used;
+            if let Ok(mut used) = any.downcast::<Firing<E>>()
+                && let Some(firing) = Arc::get_mut(&mut used)
+                && Arc::ptr_eq(firing.as_route(), route)
+            {
+                firing.renew(head, event);
+                return used;
+            }
+        }
+        Arc::new(Firing::new(head, route.clone(), event))
     }
 
     /// The same, into several mailboxes, once [`enter`](Self::enter) has said that it can.
@@ -191,6 +252,12 @@ impl EventPassage {
 }
 
 impl Numbers {
+    #[inline]
+    fn are_over(&self) -> bool {
+        let (next, end) = self.0.get();
+        next == end
+    }
+
     #[inline]
     fn next(&self, bus: &Bus) -> u64 {
         let (next, end) = self.0.get();
@@ -264,7 +331,7 @@ mod tests {
         let bus = bus.expect("a bus");
         let (passage, route) = passage(&bus);
         let second = bus.register_listener(("order", "#"), listener()).expect("a listener");
-        let receipt = passage.fire(&bus, &SUBMIT, route, Order(1), true);
+        let receipt = passage.fire(&bus, &SUBMIT, Some(route), Order(1), true);
         assert_eq!(receipt.handled().wait().expect("accepted").len(), 2);
         assert_eq!((heard.load(Ordering::Relaxed), bus.stats().fired), (2, 1));
         drop(second);
@@ -284,7 +351,7 @@ mod tests {
         // Dropped first, so that the bus can stop.
         let release = release;
         let (passage, route) = passage(&bus);
-        let fire = |number| passage.fire(&bus, &SUBMIT, route.clone(), Order(number), true);
+        let fire = |number| passage.fire(&bus, &SUBMIT, Some(route.clone()), Order(number), true);
         drop(fire(0));
         has_come.recv().expect("the first is with the listener");
         let most = u32::try_from(Limit::Hard.of(1)).expect("few");

@@ -31,6 +31,9 @@ pub(crate) struct Route {
     /// A listener asks for the context, so the event is stamped with its time.
     pub(crate) wants_context: bool,
     pub(crate) deliveries: Deliveries,
+    /// All listeners run on threads of services, and take nothing but the payload: functions, which hold no
+    /// value of a user's, so that nobody minds how long the route is kept.
+    pub(crate) is_plain: bool,
 }
 
 /// The listeners of one service.
@@ -104,6 +107,8 @@ impl Route {
         let apart = route.groups.iter().filter(|group| group.whole.is_none());
         let apart = apart.flat_map(|group| &group.targets).chain(&route.inline);
         route.deliveries.told_apart = apart.map(|target| target.slot + 1).max().unwrap_or(0);
+        let are_whole = route.groups.iter().all(|group| group.whole.is_some());
+        route.is_plain = are_whole && route.inline.is_empty();
         route
     }
 

@@ -45,8 +45,9 @@ struct Place {
 pub(crate) enum Way<E> {
     /// They are called.
     Direct(Rc<Direct<E>>),
-    /// By their mailboxes; whether no handler runs on this thread.
-    Passage(Rc<EventPassage>, Arc<Route>, bool),
+    /// By their mailboxes: the route, unless the passage has it, and whether no handler runs on this
+    /// thread.
+    Passage(Rc<EventPassage>, Option<Arc<Route>>, bool),
     /// By the table.
     Around,
 }
@@ -170,9 +171,13 @@ pub(crate) fn way<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor) -> 
             }
             // Where handlers are called directly, the thread's lane stands for them.
             Known::Passage(passage) if !stack.is_direct() => {
-                let way = |route| Way::Passage(passage.clone(), route, stack.is_quiet());
+                let own = (!passage.has_route()).then(|| place.route.upgrade());
                 // A route that was forgotten is found by the table.
-                Some(place.route.upgrade().map_or(Way::Around, way))
+                let way = match own {
+                    Some(None) => Way::Around,
+                    own => Way::Passage(passage.clone(), own.flatten(), stack.is_quiet()),
+                };
+                Some(way)
             }
             Known::Direct(_) | Known::Passage(_) | Known::CallPassage(_) | Known::Around => {
                 Some(Way::Around)

@@ -8,6 +8,7 @@ pub(crate) mod stand;
 mod substitute;
 mod tasks;
 mod turn;
+mod used;
 mod worker;
 
 use std::ops::Deref;
@@ -27,6 +28,7 @@ use self::entry::targets;
 pub(crate) use self::mailbox::{Limit, Mailbox, Room};
 pub(crate) use self::progress::Progress;
 pub(crate) use self::turn::Turn;
+pub(crate) use self::used::{AT_ONCE, Used};
 pub(crate) use self::worker::spawn;
 use crate::binding::Binding;
 use crate::bus::Bus;
@@ -55,6 +57,8 @@ pub(crate) struct Service {
     backlog: Mutex<Backlog>,
     /// How far the group that runs is.
     progress: Progress,
+    /// Messages that were handled, to be used again.
+    pub(crate) used: Used,
     /// The running handlers of a service with state.
     holders: Mutex<Vec<(Invocation, Access)>>,
 }
@@ -70,6 +74,8 @@ impl Drop for StoppedOnDrop {
         for entry in service.take_waiting() {
             self.0.refuse(service, entry);
         }
+        // They have handles on the service.
+        service.used.clear();
         service.stopped.store(true, Ordering::Release);
         service.stop.notify(usize::MAX);
     }
@@ -94,6 +100,7 @@ impl Service {
             handing: Event::new(),
             backlog: Mutex::default(),
             progress: Progress::default(),
+            used: Used::default(),
             holders: Mutex::default(),
         }
     }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::task::{Context as TaskContext, Poll};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use event_listener::Event;
 use futures_lite::FutureExt as _;
@@ -30,8 +31,9 @@ use futures_lite::future::yield_now;
 use self::running::{Hold, Place, Running};
 use super::backlog::Holders;
 use super::tasks::Tasks;
-use super::{Entry, Service, Started, stand, substitute, unharmed};
+use super::{AT_ONCE, Entry, Service, Started, stand, substitute, unharmed};
 use crate::bus::Bus;
+use crate::clock::later;
 use crate::context::Context;
 use crate::current::{self, Current, GroupFrame, Home, Inline};
 use crate::delivery::{Before, Delivery};
@@ -57,6 +59,9 @@ const STREAK: u32 = 16;
 
 /// How many synchronous deliveries run before asynchronous ones get their turn.
 const FAIRNESS: usize = 32;
+
+/// How long a service that has nothing to do keeps used messages.
+const KEPT_FOR: Duration = Duration::from_millis(100);
 
 /// Starts the thread of `service`. It makes the state and reports on `ready`; once the bus opens
 /// its gate, it serves.
@@ -105,6 +110,7 @@ fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
         given_back: Cell::new(0),
         waited: Cell::new(false),
         streak: Cell::new(0),
+        used: RefCell::default(),
     });
     let _standing = stand::home(&worker);
     service.turn.acquire();
@@ -137,6 +143,8 @@ pub(super) struct Worker {
     waited: Cell<bool>,
     /// The events that were handled since the thread last slept, answered, or let others go first.
     streak: Cell<u32>,
+    /// Messages that were handled, until there are enough to be given to others.
+    used: RefCell<Vec<Arc<dyn Message>>>,
 }
 
 /// What became of the first delivery in line.
@@ -168,10 +176,24 @@ impl Worker {
             if substitutes {
                 self.leave_turn();
             }
-            park::park(None);
+            self.sleep();
             if substitutes {
                 self.take_turn();
             }
+        }
+    }
+
+    /// Sleeps until there is something to do, and frees what was kept for that if it takes long.
+    fn sleep(&self) {
+        if self.used.borrow().is_empty() && self.service.used.is_empty() {
+            park::park(None);
+            return;
+        }
+        let from = Instant::now();
+        park::park(Some(later(from, KEPT_FOR)));
+        if from.elapsed() >= KEPT_FOR {
+            self.used.take();
+            self.service.used.clear();
         }
     }
 
@@ -323,6 +345,7 @@ impl Worker {
             Whole::Group { place, .. } => {
                 self.streak.set(self.streak.get().saturating_add(1));
                 self.run_group(&message, place as usize, started);
+                self.reuse(message);
             }
             Whole::Call => {
                 self.streak.set(0);
@@ -337,7 +360,22 @@ impl Worker {
     fn drop_over(&self, message: Option<Arc<dyn Message>>) {
         if let Some(message) = message {
             // It may be the last handle on a payload, and the next message has been taken already.
-            unharmed(&self.service, || drop(message));
+            unharmed(&self.service, || self.reuse(message));
+        }
+    }
+
+    /// Keeps a message that is handled for others, if nobody else has a handle on it.
+    #[inline]
+    fn reuse(&self, mut message: Arc<dyn Message>) {
+        let is_last = Arc::strong_count(&message) == 1;
+        let last = is_last.then(|| Arc::get_mut(&mut message)).flatten();
+        if last.is_some_and(Message::spend) {
+            let mut used = self.used.borrow_mut();
+            used.push(message);
+            if used.len() >= AT_ONCE {
+                self.service.used.give(&mut used, self.service.mailbox.bound);
+                used.clear();
+            }
         }
     }
 
