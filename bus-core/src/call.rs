@@ -20,6 +20,7 @@ use crate::handler::{HandlerResult, Plain};
 use crate::message::{CallFault, Caller, Head, Message, Payload};
 use crate::promise::{Reply, Slot};
 use crate::remote::Arrival;
+use crate::sync::Brief;
 use crate::waits::Target;
 use crate::wire::CommandWire;
 
@@ -96,7 +97,7 @@ pub struct PlainCommand<A, T, E: 'static> {
 pub(crate) struct Call<A, T, E> {
     head: Head,
     binding: Arc<Binding>,
-    args: Mutex<Option<A>>,
+    args: Brief<Option<A>>,
     answer: Slot<T, E>,
     cancelled: AtomicBool,
     cancel: Notify,
@@ -107,7 +108,7 @@ impl<A, T, E> Call<A, T, E> {
         Self {
             head,
             binding,
-            args: Mutex::new(Some(args)),
+            args: Brief::new(Some(args)),
             answer: Slot::default(),
             cancelled: AtomicBool::new(false),
             cancel: Notify::new(),
@@ -121,7 +122,7 @@ impl<A, T, E> Call<A, T, E> {
     }
 
     pub(crate) fn into_args(self) -> Option<A> {
-        self.args.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.args.into_inner()
     }
 }
 
@@ -170,7 +171,7 @@ where
 
 impl<A, T, E: 'static> Call<A, T, E> {
     fn take_args(&self) -> Result<A, Failure> {
-        let args = self.args.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let args = self.args.lock().take();
         args.ok_or_else(|| Failure::internal("the arguments were taken before"))
     }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::clock::{Clock, Sleep, later};
 use crate::current;
 use crate::execute_error::ExecuteError;
 use crate::park;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Brief, BriefGuard};
 use crate::testing::Drive;
 use crate::wait::{self, Note, Refusal};
 use crate::waits::Target;
@@ -391,7 +391,7 @@ where
 }
 
 /// A place for one answer and the one who waits for it.
-pub(crate) struct Slot<T, E>(Mutex<Answer<T, E>>);
+pub(crate) struct Slot<T, E>(Brief<Answer<T, E>>);
 
 enum Answer<T, E> {
     Open(Option<Waker>),
@@ -401,13 +401,13 @@ enum Answer<T, E> {
 
 impl<T, E> Default for Slot<T, E> {
     fn default() -> Self {
-        Self(Mutex::new(Answer::Open(None)))
+        Self(Brief::new(Answer::Open(None)))
     }
 }
 
 impl<T, E> Slot<T, E> {
-    fn lock(&self) -> MutexGuard<'_, Answer<T, E>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> BriefGuard<'_, Answer<T, E>> {
+        self.0.lock()
     }
 
     /// Gives the answer, unless one was given before; says whether it did.
@@ -429,19 +429,27 @@ impl<T, E> Slot<T, E> {
 
     pub(crate) fn take(&self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
         let mut state = self.lock();
-        match &mut *state {
-            Answer::Open(waker) => {
-                match waker {
-                    Some(waker) => waker.clone_from(cx.waker()),
-                    None => *waker = Some(cx.waker().clone()),
-                }
-                Poll::Pending
+        if let Answer::Open(waker) = &mut *state {
+            if waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                return Poll::Pending;
             }
-            Answer::Taken => Poll::Pending,
+            drop(state);
+            // It may be another's, who does there as he likes.
+            let new = cx.waker().clone();
+            state = self.lock();
+            if let Answer::Open(waker) = &mut *state {
+                let old = waker.replace(new);
+                drop(state);
+                drop(old);
+                return Poll::Pending;
+            }
+        }
+        match &*state {
             Answer::There(_) => match std::mem::replace(&mut *state, Answer::Taken) {
                 Answer::There(answer) => Poll::Ready(answer),
                 Answer::Open(_) | Answer::Taken => Poll::Pending,
             },
+            Answer::Open(_) | Answer::Taken => Poll::Pending,
         }
     }
 }

@@ -37,3 +37,85 @@ pub(crate) mod thread {
         park();
     }
 }
+
+/// A lock for what takes a few instructions, such as moving a value, and runs nothing of a user's.
+///
+/// Its end is a plain store, where that of std's mutex is a second locked instruction, which has to look
+/// whether somebody sleeps. Nobody does: whoever finds it held spins, then lets others go first, and at last
+/// sleeps for moments, since the holder may be a thread that has to be let run for that. A panic does not
+/// poison it.
+#[cfg(not(all(test, autobus_loom)))]
+#[derive(Default)]
+pub(crate) struct Brief<T>(spin::mutex::SpinMutex<T>);
+
+/// What a [`Brief`] protects, until it is dropped.
+#[cfg(not(all(test, autobus_loom)))]
+pub(crate) type BriefGuard<'a, T> = spin::mutex::SpinMutexGuard<'a, T>;
+
+#[cfg(not(all(test, autobus_loom)))]
+impl<T> Brief<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(spin::mutex::SpinMutex::new(value))
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> BriefGuard<'_, T> {
+        match self.0.try_lock() {
+            Some(guard) => guard,
+            None => self.lock_later(),
+        }
+    }
+
+    #[cold]
+    fn lock_later(&self) -> BriefGuard<'_, T> {
+        /// Rounds of spinning, each twice as long as the one before.
+        const SPINS: u32 = 5;
+        /// Rounds of letting others go first.
+        const YIELDS: u32 = 64;
+        const MOMENT: std::time::Duration = std::time::Duration::from_micros(50);
+        let mut round = 0;
+        loop {
+            if round < SPINS {
+                (0..1 << round).for_each(|_| std::hint::spin_loop());
+            } else if round < SPINS + YIELDS {
+                thread::yield_now();
+            } else {
+                thread::sleep(MOMENT);
+            }
+            round = round.saturating_add(1);
+            // Looking first: who tries takes the cache line away from the holder.
+            if !self.0.is_locked()
+                && let Some(guard) = self.0.try_lock()
+            {
+                return guard;
+            }
+        }
+    }
+}
+
+/// The same for a search, which knows std's kind alone.
+#[cfg(all(test, autobus_loom))]
+#[derive(Default)]
+pub(crate) struct Brief<T>(Mutex<T>);
+
+#[cfg(all(test, autobus_loom))]
+pub(crate) type BriefGuard<'a, T> = MutexGuard<'a, T>;
+
+#[cfg(all(test, autobus_loom))]
+impl<T> Brief<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn lock(&self) -> BriefGuard<'_, T> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -38,6 +38,7 @@ use crate::delivery::Delivery;
 use crate::failure::Failure;
 use crate::handler::{Access, Instance, ServiceDescriptor};
 use crate::receipt::Ticket;
+use crate::sync::{Brief, BriefGuard};
 use crate::waits::Invocation;
 
 /// A service as every thread sees it. Its state stays with its worker.
@@ -54,7 +55,7 @@ pub(crate) struct Service {
     pub(crate) turn: Turn,
     /// Notified when a substitute hands a delivery to the service's own thread.
     handing: Event,
-    backlog: Mutex<Backlog>,
+    backlog: Brief<Backlog>,
     /// How far the group that runs is.
     progress: Progress,
     /// Messages that were handled, to be used again.
@@ -98,7 +99,7 @@ impl Service {
             stop: Event::new(),
             turn: Turn::default(),
             handing: Event::new(),
-            backlog: Mutex::default(),
+            backlog: Brief::default(),
             progress: Progress::default(),
             used: Used::default(),
             holders: Mutex::default(),
@@ -155,8 +156,8 @@ impl Service {
         self.handing.notify(usize::MAX);
     }
 
-    fn backlog(&self) -> MutexGuard<'_, Backlog> {
-        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    fn backlog(&self) -> BriefGuard<'_, Backlog> {
+        self.backlog.lock()
     }
 
     /// Whether its mailbox takes so many more.

@@ -10,12 +10,11 @@
 mod space;
 
 use std::collections::VecDeque;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use self::space::Served;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Brief, BriefGuard};
 
 /// How many times the bound a mailbox may hold before firing fails.
 const HARD: usize = 64;
@@ -41,7 +40,7 @@ impl Limit {
 
 pub(crate) struct Mailbox<E> {
     pub(crate) bound: usize,
-    queue: Mutex<Queue<E>>,
+    queue: Brief<Queue<E>>,
     accepted: AtomicU64,
     served: Served,
     /// How often something was accepted over the bound.
@@ -89,7 +88,7 @@ impl<E> Mailbox<E> {
     pub(crate) fn new(bound: usize) -> Self {
         Self {
             bound,
-            queue: Mutex::new(Queue {
+            queue: Brief::new(Queue {
                 entries: VecDeque::new(),
                 started: 0,
                 consumer: Consumer::Home,
@@ -104,8 +103,8 @@ impl<E> Mailbox<E> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue<E>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> BriefGuard<'_, Queue<E>> {
+        self.queue.lock()
     }
 
     /// Accepts `entry`, which stands for so many deliveries, if `may` says so while nobody else puts
