@@ -433,7 +433,8 @@ impl<T> Firing<T> {
     /// `Arc<T>`.
     #[inline]
     pub(crate) fn renew(&mut self, head: Head, payload: T) {
-        (self.head, self.payload) = (head, Stored::Inline(payload));
+        self.payload = Stored::Inline(payload);
+        self.head = head;
     }
 }
 
@@ -515,7 +516,9 @@ impl<T: Event> Message for Firing<T> {
     fn spend(&mut self) -> bool {
         let is_kept = self.route.is_plain;
         if is_kept {
-            self.head.more = OnceBox::new();
+            if self.head.more.get().is_some() {
+                self.head.more = OnceBox::new();
+            }
             self.payload = Stored::Gone;
         }
         is_kept

@@ -2,6 +2,7 @@
 //! asking the table: no other thread writes what this one writes for it, but for the mailboxes.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
@@ -127,19 +128,26 @@ impl EventPassage {
         event: E,
         quiet: bool,
     ) -> Receipt {
-        let Some(route) = own.as_ref().or(self.route.as_ref()) else {
-            return bus.fire_by_table(descriptor, event);
+        let route = match (own, &self.route) {
+            (Some(own), _) => Cow::Owned(own),
+            (None, Some(route)) => Cow::Borrowed(route),
+            (None, None) => return bus.fire_by_table(descriptor, event),
         };
-        if route.groups.len() > 1 && !self.enter(bus, route) {
+        if route.groups.len() > 1 && !self.enter(bus, &route) {
             return bus.fire_by_table(descriptor, event);
         }
-        let head = Head::numbered(bus, route.deliveries, self.number(bus, route), quiet);
+        let head = Head::numbered(bus, route.deliveries, self.number(bus, &route), quiet);
         if route.wants_context {
             head.time(|| bus.clock().time());
         }
-        let message = match own {
-            Some(route) => Arc::new(Firing::new(head, route, event)),
-            None => self.message(head, route, event),
+        let message = if let Cow::Borrowed(route) = route
+            && let Some(mut spare) = self.spare::<E>(route)
+            && let Some(firing) = Arc::get_mut(&mut spare)
+        {
+            firing.renew(head, event);
+            spare
+        } else {
+            Arc::new(Firing::new(head, route.into_owned(), event))
         };
         let [to] = &*message.as_route().groups else { return self.put_into_each(bus, message) };
         let may = |room| {
@@ -177,21 +185,17 @@ impl EventPassage {
         }
     }
 
-    /// A message for the listeners of its own route; one that was handled, if there is any.
+    /// A message that was handled, by the same listeners.
     #[inline]
-    fn message<E: Event>(&self, head: Head, route: &Arc<Route>, event: E) -> Arc<Firing<E>> {
-        let next = || self.used.borrow_mut().pop();
-        while let Some(used) = next() {
-            let any: Arc<dyn Any + Send + Sync> = used;
-            if let Ok(mut used) = any.downcast::<Firing<E>>()
-                && let Some(firing) = Arc::get_mut(&mut used)
-                && Arc::ptr_eq(firing.as_route(), route)
+    fn spare<E: Event>(&self, route: &Arc<Route>) -> Option<Arc<Firing<E>>> {
+        loop {
+            let used: Arc<dyn Any + Send + Sync> = self.used.borrow_mut().pop()?;
+            if let Ok(used) = used.downcast::<Firing<E>>()
+                && Arc::ptr_eq(used.as_route(), route)
             {
-                firing.renew(head, event);
-                return used;
+                return Some(used);
             }
         }
-        Arc::new(Firing::new(head, route.clone(), event))
     }
 
     /// The same, into several mailboxes, once [`enter`](Self::enter) has said that it can.
