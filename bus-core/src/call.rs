@@ -4,12 +4,10 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context as TaskContext, Poll};
 
 use event_listener::{Event as Notify, EventListener};
 
 use crate::binding::Binding;
-use crate::clock::Clock;
 use crate::codec::{DecodeFn, EncodeFn};
 use crate::command::CommandDescriptor;
 use crate::context::Context;
@@ -18,10 +16,9 @@ use crate::execute_error::ExecuteError;
 use crate::failure::Failure;
 use crate::handler::{HandlerResult, Plain};
 use crate::message::{CallFault, Caller, Head, Message, Payload};
-use crate::promise::{Reply, Slot};
+use crate::promise::{Answered, Slot};
 use crate::remote::Arrival;
 use crate::sync::Brief;
-use crate::waits::Target;
 use crate::wire::CommandWire;
 
 /// Copies a value.
@@ -196,6 +193,12 @@ impl<A, T, E> Caller for Call<A, T, E> {
         self.answer.fill(Err(why.into()));
     }
 
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.cancel.notify(usize::MAX);
+        self.answer.fill(Err(ExecuteError::Cancelled));
+    }
+
     fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }
@@ -205,37 +208,14 @@ impl<A, T, E> Caller for Call<A, T, E> {
     }
 }
 
-impl<A, T, E> Reply<T, E> for Call<A, T, E>
+impl<A, T, E> Answered<T, E> for Call<A, T, E>
 where
     A: Send + 'static,
     T: Send + 'static,
     E: Send + 'static,
 {
-    fn poll(&self, cx: &mut TaskContext<'_>) -> Poll<Result<T, ExecuteError<E>>> {
-        self.answer.take(cx)
-    }
-
-    fn is_done(&self) -> bool {
-        self.answer.is_filled()
-    }
-
-    fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
-        self.cancel.notify(usize::MAX);
-        self.answer.fill(Err(ExecuteError::Cancelled));
-    }
-
-    fn clock(&self) -> &Clock {
-        &self.binding.service.clock
-    }
-
-    fn target(self: Arc<Self>) -> Option<Target> {
-        Some(Target {
-            invocation: Some((self.head.seq, 0)),
-            service: self.binding.service.clone(),
-            access: self.binding.access,
-            message: Some(self),
-        })
+    fn slot(&self) -> &Slot<T, E> {
+        &self.answer
     }
 }
 

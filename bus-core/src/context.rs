@@ -12,7 +12,7 @@ use crate::event::PayloadDescriptor;
 use crate::failure::Failure;
 use crate::handler::Needs;
 use crate::lineage::Lineage;
-use crate::message::{Deliveries, Head, Held, Message, Payload, encode_as, type_of};
+use crate::message::{Deliveries, Head, Held, Message, MessageRef, Payload, encode_as, type_of};
 use crate::service::Service;
 use crate::state::State;
 use crate::trace::Origin;
@@ -49,7 +49,7 @@ use crate::waits::Invocation;
 pub struct Context {
     bus: Bus,
     site: Site,
-    message: Arc<dyn Message>,
+    message: MessageRef,
     slot: u32,
     attempt: u32,
     deadline: Option<Instant>,
@@ -82,7 +82,7 @@ impl Context {
     }
 
     pub(crate) fn of_service(bus: Bus, service: Arc<Service>) -> Self {
-        let message = Arc::new(Lifecycle(Head::new(&bus, Deliveries::NONE)));
+        let message = MessageRef::new(Lifecycle(Head::new(&bus, Deliveries::NONE)));
         Self {
             bus,
             site: Site::Lifecycle(service),
@@ -237,7 +237,7 @@ impl Context {
             || stops.load(Ordering::Acquire)
     }
 
-    pub(crate) fn message(&self) -> &Arc<dyn Message> {
+    pub(crate) fn message(&self) -> &MessageRef {
         &self.message
     }
 
@@ -285,7 +285,7 @@ impl Context {
 /// through the codec.
 pub(crate) fn convert<X: Send + Sync + 'static>(
     bus: &Bus,
-    message: &Arc<dyn Message>,
+    message: &MessageRef,
     wanted: &PayloadDescriptor,
 ) -> Result<Held<X>, Failure> {
     if let Some(held) = Held::fired(message) {

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::delivery::Delivery;
 use crate::here;
 use crate::lineage::{Chain, Lineage};
-use crate::message::{Head, Message};
+use crate::message::{Head, MessageRef};
 use crate::service::Service;
 use crate::trace::Origin;
 use crate::waits::Invocation;
@@ -239,7 +239,7 @@ impl Current {
     }
 
     /// Of a group of plain listeners, which are told apart by the progress of their service.
-    pub(crate) fn group(home: &Rc<Home>, message: &Arc<dyn Message>) -> Self {
+    pub(crate) fn group(home: &Rc<Home>, message: &MessageRef) -> Self {
         let head = message.head();
         Self {
             home: home.clone(),

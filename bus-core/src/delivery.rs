@@ -13,7 +13,7 @@ use crate::events::DeadLettered;
 use crate::failure::{Failure, Reason};
 use crate::handler::{HandlerResult, Instance};
 use crate::lineage::Lineage;
-use crate::message::{CallFault, Message};
+use crate::message::{CallFault, MessageRef};
 use crate::remote::Remote;
 use crate::service::Entry;
 use crate::transport::Settlement;
@@ -22,7 +22,7 @@ use crate::transport::Settlement;
 #[derive(Clone)]
 pub(crate) struct Delivery {
     pub(crate) binding: Arc<Binding>,
-    pub(crate) message: Arc<dyn Message>,
+    pub(crate) message: MessageRef,
     /// The handler's place among the outcomes of the message.
     pub(crate) slot: u32,
     /// Counted from 1; 0 for one that was never to start.
@@ -40,7 +40,7 @@ pub(crate) enum Before {
 
 impl Delivery {
     /// The first attempt of a handler that is alone with its message.
-    pub(crate) fn first(binding: Arc<Binding>, message: Arc<dyn Message>) -> Self {
+    pub(crate) fn first(binding: Arc<Binding>, message: MessageRef) -> Self {
         Self { binding, message, slot: 0, attempt: 1 }
     }
 

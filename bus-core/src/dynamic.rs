@@ -7,14 +7,12 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::task::{Context as TaskContext, Poll};
 
 use event_listener::{Event as Notify, EventListener};
 
 use crate::binding::{Binding, Counts, Policy};
 use crate::bus::Bus;
 use crate::catalog::Catalog;
-use crate::clock::Clock;
 use crate::closure::{Closure, CommandFn, ListenerFn};
 use crate::error::{CodecError, Error, ErrorKind, Result};
 use crate::event::Topic;
@@ -23,12 +21,11 @@ use crate::failure::Failure;
 use crate::handler::{Access, Options, Place};
 use crate::message::{CallFault, Caller, Head, Message, Payload};
 use crate::name;
-use crate::promise::{Reply, Slot};
+use crate::promise::{Answered, Slot};
 use crate::remote::{Arrival, Consumer, Lent, Source};
 use crate::service::Service;
 use crate::table::{ByName, Command};
 use crate::transport::{Queue, Subscription};
-use crate::waits::Target;
 
 /// The service of closures.
 pub(crate) const SERVICE: &str = "bus.closures";
@@ -478,6 +475,12 @@ impl Caller for EncodedCall {
         self.answer.fill(Err(why.into()));
     }
 
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.cancel.notify(usize::MAX);
+        self.answer.fill(Err(ExecuteError::Cancelled));
+    }
+
     fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }
@@ -487,31 +490,8 @@ impl Caller for EncodedCall {
     }
 }
 
-impl Reply<Vec<u8>, Failure> for EncodedCall {
-    fn poll(&self, cx: &mut TaskContext<'_>) -> Poll<Result<Vec<u8>, ExecuteError<Failure>>> {
-        self.answer.take(cx)
-    }
-
-    fn is_done(&self) -> bool {
-        self.answer.is_filled()
-    }
-
-    fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
-        self.cancel.notify(usize::MAX);
-        self.answer.fill(Err(ExecuteError::Cancelled));
-    }
-
-    fn clock(&self) -> &Clock {
-        &self.binding.service.clock
-    }
-
-    fn target(self: Arc<Self>) -> Option<Target> {
-        Some(Target {
-            invocation: Some((self.head.seq, 0)),
-            service: self.binding.service.clone(),
-            access: self.binding.access,
-            message: Some(self),
-        })
+impl Answered<Vec<u8>, Failure> for EncodedCall {
+    fn slot(&self) -> &Slot<Vec<u8>, Failure> {
+        &self.answer
     }
 }

@@ -1,6 +1,6 @@
 //! What travels in the process: a fired event, a call, a task; each one allocation.
 //!
-//! A message knows its payload's type; services hold it as `Arc<dyn Message>`. Its id, time and
+//! A message knows its payload's type; services have [handles](MessageRef) on it. Its id, time and
 //! causes are numbers until somebody asks for them as text.
 
 use std::any::{Any, TypeId};
@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use event_listener::Event as Notify;
 use once_cell::race::OnceBox;
+use unsize::{CoerceUnsize as _, Coercion};
 
 use crate::binding::{Binding, Counts};
 use crate::current::{self, Cause};
@@ -86,6 +87,47 @@ pub(crate) trait Message: Any + Send + Sync {
     }
 }
 
+/// A handle on a message. Nobody needs a weak one, and without those a look tells the only one.
+#[derive(Clone, Debug)]
+pub(crate) struct MessageRef(triomphe::Arc<dyn Message>);
+
+// What it points to stays where it is.
+impl Unpin for MessageRef {}
+
+impl MessageRef {
+    /// The first handle on a message.
+    #[inline]
+    pub(crate) fn new(message: impl Message) -> Self {
+        Self::of(triomphe::Arc::new(message))
+    }
+
+    /// A handle on a message of a known type, as one on any.
+    #[inline]
+    pub(crate) fn of(message: triomphe::Arc<impl Message>) -> Self {
+        Self(message.unsize(Coercion!(to dyn Message)))
+    }
+
+    /// Whether nobody has another one.
+    #[inline]
+    pub(crate) fn is_only(&self) -> bool {
+        self.0.is_unique()
+    }
+
+    /// The message, if nobody has another handle on it.
+    #[inline]
+    pub(crate) fn get_mut(&mut self) -> Option<&mut dyn Message> {
+        triomphe::Arc::get_mut(&mut self.0)
+    }
+}
+
+impl std::ops::Deref for MessageRef {
+    type Target = dyn Message;
+    #[inline]
+    fn deref(&self) -> &dyn Message {
+        &*self.0
+    }
+}
+
 /// What a service without state runs as a whole, of a message that comes for the first time.
 #[derive(Clone, Copy)]
 pub(crate) enum Whole {
@@ -125,6 +167,8 @@ pub(crate) enum Ran {
 pub(crate) trait Caller {
     /// Ends the wait without an answer of the handler.
     fn fail(&self, why: CallFault);
+    /// Asks the handler to stop, and answers `Cancelled` unless the answer is there.
+    fn cancel(&self);
     /// Whether the caller gave up before the handler started.
     fn is_cancelled(&self) -> bool;
     /// Notified when the caller gives up.
@@ -438,9 +482,23 @@ impl<T> Firing<T> {
     }
 }
 
-impl<T> Firing<T> {
-    pub(crate) fn into_payload(self) -> Option<T> {
-        match self.payload {
+impl<T: 'static> Firing<T> {
+    /// A message as the firing of a `T`, if it is that.
+    fn of(message: &MessageRef) -> Option<&Self> {
+        let any: &dyn Any = &**message;
+        any.downcast_ref()
+    }
+
+    /// The same, for who has the only handle on it.
+    #[inline]
+    pub(crate) fn last_of(message: &mut MessageRef) -> Option<&mut Self> {
+        let any: &mut dyn Any = message.get_mut()?;
+        any.downcast_mut()
+    }
+
+    /// Takes the payload, unless somebody else has a handle on that.
+    pub(crate) fn take_payload(&mut self) -> Option<T> {
+        match std::mem::replace(&mut self.payload, Stored::Gone) {
             Stored::Inline(payload) => Some(payload),
             Stored::Shared(payload) => Arc::into_inner(payload),
             Stored::Gone => None,
@@ -452,16 +510,13 @@ impl<T> Firing<T> {
         &self.route
     }
 
-    /// The payload.
-    ///
-    /// # Panics
-    ///
-    /// Never: whoever spends a message has the only handle on it.
-    fn get(&self) -> &T {
+    /// The payload, until it is spent.
+    #[inline]
+    fn get(&self) -> Option<&T> {
         match &self.payload {
-            Stored::Inline(payload) => payload,
-            Stored::Shared(payload) => payload,
-            Stored::Gone => panic!("a message was read that is spent"),
+            Stored::Inline(payload) => Some(payload),
+            Stored::Shared(payload) => Some(payload),
+            Stored::Gone => None,
         }
     }
 }
@@ -476,11 +531,15 @@ impl<T: Event> Message for Firing<T> {
     }
 
     fn payload(&self) -> Payload<'_> {
-        Payload::Typed(self.get())
+        match self.get() {
+            Some(payload) => Payload::Typed(payload),
+            None => Payload::Typed(&()),
+        }
     }
 
     fn encode(&self) -> Result<Vec<u8>, CodecError> {
-        encode_as(&T::EVENT.descriptor().payload, self.get())
+        let payload = self.get().ok_or_else(|| CodecError::new("", "the payload is gone"))?;
+        encode_as(&T::EVENT.descriptor().payload, payload)
     }
 
     fn route(&self) -> Option<&Arc<Route>> {
@@ -488,14 +547,13 @@ impl<T: Event> Message for Firing<T> {
     }
 
     fn run_plain(&self, plain: Plain) -> Option<HandlerResult> {
-        Function::of(plain).map(|function| function.call(self.get()))
+        Some(Function::of(plain)?.call(self.get()?))
     }
 
     fn run_group(&self, place: usize, progress: &Progress) -> Ran {
         let group = self.route.groups.get(place);
-        let functions = group.and_then(|group| Some((group, group.functions::<T>()?)));
-        let Some((group, functions)) = functions else { return Ran::Unfit };
-        let payload = self.get();
+        let functions = group.and_then(|group| Some((group, group.functions::<T>()?, self.get()?)));
+        let Some((group, functions, payload)) = functions else { return Ran::Unfit };
         let from = progress.place();
         let functions = functions.get(from..).unwrap_or_default();
         let targets = group.targets.get(from..).unwrap_or_default();
@@ -573,15 +631,15 @@ impl Message for Encoded {
 pub struct Held<T>(Holding<T>);
 
 enum Holding<T> {
-    Fired(Arc<Firing<T>>),
+    /// A [`Firing`] of a `T`.
+    Fired(MessageRef),
     Own(Box<T>),
 }
 
 impl<T: Send + Sync + 'static> Held<T> {
     /// The fired value itself, if it is a `T`.
-    pub(crate) fn fired(message: &Arc<dyn Message>) -> Option<Self> {
-        let any: Arc<dyn Any + Send + Sync> = message.clone();
-        any.downcast::<Firing<T>>().ok().map(|firing| Self(Holding::Fired(firing)))
+    pub(crate) fn fired(message: &MessageRef) -> Option<Self> {
+        Firing::<T>::of(message).map(|_| Self(Holding::Fired(message.clone())))
     }
 
     /// A converted value.
@@ -603,29 +661,35 @@ impl<T: Send + Sync + 'static> Held<T> {
     {
         match self.0 {
             // Another attempt or a dead letter may need the value again, so it is never moved out.
-            Holding::Fired(firing) => firing.get().clone(),
+            Holding::Fired(_) => (*self).clone(),
             Holding::Own(value) => *value,
         }
     }
 
     pub(crate) fn into_shared(self) -> Result<Arc<T>, Failure> {
         match self.0 {
-            Holding::Fired(firing) => match &firing.payload {
-                Stored::Shared(payload) => Ok(payload.clone()),
-                Stored::Inline(_) | Stored::Gone => {
-                    Err(Failure::internal("the payload was stored for listeners that borrow it"))
+            Holding::Fired(message) => {
+                match Firing::<T>::of(&message).map(|firing| &firing.payload) {
+                    Some(Stored::Shared(payload)) => Ok(payload.clone()),
+                    Some(Stored::Inline(_) | Stored::Gone) | None => Err(Failure::internal(
+                        "the payload was stored for listeners that borrow it",
+                    )),
                 }
-            },
+            }
             Holding::Own(value) => Ok(Arc::from(value)),
         }
     }
 }
 
-impl<T> std::ops::Deref for Held<T> {
+impl<T: Send + Sync + 'static> std::ops::Deref for Held<T> {
     type Target = T;
     fn deref(&self) -> &T {
         match &self.0 {
-            Holding::Fired(firing) => firing.get(),
+            Holding::Fired(message) => match Firing::<T>::of(message).and_then(Firing::get) {
+                Some(payload) => payload,
+                // It was one when this was made, and is spent only by who has no other handle on it.
+                None => panic!("a payload that is held is of another type, or gone"),
+            },
             Holding::Own(value) => value,
         }
     }

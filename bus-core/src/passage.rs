@@ -1,7 +1,6 @@
 //! The way of an event or a call to mailboxes, from a thread that has sent such a one before, without
 //! asking the table: no other thread writes what this one writes for it, but for the mailboxes.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use crate::error::Error;
 use crate::event::{Event, EventDescriptor};
 use crate::execute_error::ExecuteError;
 use crate::lane::Lane;
-use crate::message::{Deliveries, Firing, Head, Message};
+use crate::message::{Deliveries, Firing, Head, MessageRef};
 use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket};
 use crate::router::{Group, Route};
@@ -35,7 +34,7 @@ pub(crate) struct EventPassage {
     /// The route, where that holds no value of a user's.
     route: Option<Arc<Route>>,
     /// Messages that were handled.
-    used: RefCell<Vec<Arc<dyn Message>>>,
+    used: RefCell<Vec<MessageRef>>,
 }
 
 /// The passage of one thread for one command.
@@ -68,10 +67,11 @@ impl CallPassage {
             head.time(|| bus.clock().time());
         }
         let deadline = bus.deadline_of(&binding);
-        let call = Arc::new(Call::<C::Args, C::Ok, C::Err>::new(head, binding, args));
+        let call = Call::<C::Args, C::Ok, C::Err>::new(head, binding, args);
+        let call = triomphe::Arc::new(call);
         let service = &call.binding().service;
         let may = |_| bus.epoch() == self.epoch;
-        match service.accept_if(bus, Entry::First(call.clone()), 1, may) {
+        match service.accept_if(bus, Entry::First(MessageRef::of(call.clone())), 1, may) {
             Ok(None) => {}
             Ok(Some(number)) => {
                 bus.settle_sent(&[Ticket::new(service, number)], Vec::new());
@@ -79,12 +79,12 @@ impl CallPassage {
             Err(entry) => {
                 drop(entry);
                 // This is the only handle on it.
-                let args = Arc::into_inner(call).and_then(Call::into_args);
+                let args = triomphe::Arc::try_unwrap(call).ok().and_then(Call::into_args);
                 let closed = || Ok(Promise::ready(Err(ExecuteError::Closed)));
                 return args.map_or_else(closed, Err);
             }
         }
-        Ok(Promise::new(call, Some(deadline)))
+        Ok(Promise::of(call, deadline))
     }
 }
 
@@ -141,15 +141,16 @@ impl EventPassage {
             head.time(|| bus.clock().time());
         }
         let message = if let Cow::Borrowed(route) = route
-            && let Some(mut spare) = self.spare::<E>(route)
-            && let Some(firing) = Arc::get_mut(&mut spare)
+            && let Some(mut spare) = self.used.borrow_mut().pop()
+            && let Some(firing) = Firing::last_of(&mut spare)
+            && Arc::ptr_eq(firing.as_route(), route)
         {
             firing.renew(head, event);
             spare
         } else {
-            Arc::new(Firing::new(head, route.into_owned(), event))
+            MessageRef::new(Firing::new(head, route.into_owned(), event))
         };
-        let [to] = &*message.as_route().groups else { return self.put_into_each(bus, message) };
+        let [to] = groups_of(&message) else { return self.put_into_each(bus, message) };
         let may = |room| {
             let may = bus.epoch() == self.epoch && (room == Room::Within || has_room(to));
             if may {
@@ -162,7 +163,7 @@ impl EventPassage {
         if let Ok(None) = put {
             return Receipt::queued(message);
         }
-        Self::put_over(bus, descriptor, put, message)
+        Self::put_over::<E>(bus, descriptor, put, message)
     }
 
     /// The number of the next message. With each lot of them come used messages.
@@ -185,25 +186,12 @@ impl EventPassage {
         }
     }
 
-    /// A message that was handled, by the same listeners.
-    #[inline]
-    fn spare<E: Event>(&self, route: &Arc<Route>) -> Option<Arc<Firing<E>>> {
-        loop {
-            let used: Arc<dyn Any + Send + Sync> = self.used.borrow_mut().pop()?;
-            if let Ok(used) = used.downcast::<Firing<E>>()
-                && Arc::ptr_eq(used.as_route(), route)
-            {
-                return Some(used);
-            }
-        }
-    }
-
     /// The same, into several mailboxes, once [`enter`](Self::enter) has said that it can.
-    fn put_into_each<E: Event>(&self, bus: &Bus, message: Arc<Firing<E>>) -> Receipt {
+    fn put_into_each(&self, bus: &Bus, message: MessageRef) -> Receipt {
         // Before anybody can see it in a mailbox.
         self.lane.count();
         let (mut over, mut refused) = (Vec::new(), Vec::new());
-        for Group { service, targets, .. } in &message.as_route().groups {
+        for Group { service, targets, .. } in groups_of(&message) {
             match service.accept(bus, Entry::First(message.clone()), targets.len()) {
                 Ok(None) => {}
                 Ok(Some(number)) => over.push(Ticket::new(service, number)),
@@ -223,12 +211,14 @@ impl EventPassage {
         bus: &Bus,
         descriptor: &'static EventDescriptor,
         put: Result<Option<u64>, Entry>,
-        message: Arc<Firing<E>>,
+        mut message: MessageRef,
     ) -> Receipt {
         match put {
             Ok(number) => {
-                let groups = &message.as_route().groups;
-                let over = groups.iter().zip(number).map(|(to, n)| Ticket::new(&to.service, n));
+                let over = groups_of(&message)
+                    .iter()
+                    .zip(number)
+                    .map(|(to, n)| Ticket::new(&to.service, n));
                 let over: Vec<_> = over.collect();
                 bus.settle_sent(&over, Vec::new());
                 Receipt::queued_over(message, over)
@@ -236,7 +226,7 @@ impl EventPassage {
             Err(entry) => {
                 drop(entry);
                 // This is the only handle on it.
-                let event = Arc::into_inner(message).and_then(Firing::into_payload);
+                let event = Firing::<E>::last_of(&mut message).and_then(Firing::take_payload);
                 let closed = || Receipt::refused(Error::closed());
                 event.map_or_else(closed, |event| bus.fire_by_table(descriptor, event))
             }
@@ -278,6 +268,12 @@ impl Numbers {
         self.0.set((next + 1, next + NUMBERS));
         next
     }
+}
+
+/// The listeners that an event went to.
+#[inline]
+fn groups_of(message: &MessageRef) -> &[Group] {
+    message.route().map_or(&[], |route| &route.groups)
 }
 
 /// Whether a mailbox takes an event.

@@ -1,5 +1,6 @@
 //! [`Promise`]: the answer of a command, to be awaited in any executor or waited for on any thread.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -13,6 +14,7 @@ use crate::bus::Bus;
 use crate::clock::{Clock, Sleep, later};
 use crate::current;
 use crate::execute_error::ExecuteError;
+use crate::message::{Caller, Message, MessageRef};
 use crate::park;
 use crate::sync::{Brief, BriefGuard};
 use crate::testing::Drive;
@@ -68,7 +70,28 @@ enum Source<T, E> {
     /// It is there, until it is taken. Nobody looks at it but who takes it, so that the promise is
     /// `Sync` whatever the answer is.
     Here(SyncWrapper<Option<Result<T, ExecuteError<E>>>>),
-    There(Arc<dyn Reply<T, E>>),
+    There(There<T, E>),
+}
+
+/// Where an answer appears that is not here yet.
+enum There<T, E> {
+    /// In a call of this process.
+    Call(MessageRef, SlotOf<T, E>),
+    Elsewhere(Arc<dyn Reply<T, E>>),
+}
+
+/// Where the answer of a call is, in the message that it is.
+type SlotOf<T, E> = fn(&dyn Message) -> Option<&Slot<T, E>>;
+
+/// A call that is answered in its message.
+pub(crate) trait Answered<T, E>: Message {
+    /// Where its answer appears.
+    fn slot(&self) -> &Slot<T, E>;
+}
+
+fn slot_of<M: Answered<T, E>, T, E>(message: &dyn Message) -> Option<&Slot<T, E>> {
+    let any: &dyn Any = message;
+    any.downcast_ref().map(M::slot)
 }
 
 /// What a promise has that is awaited or belongs to a test; most do not.
@@ -84,7 +107,7 @@ struct Late {
 // Nothing in it is pinned.
 impl<T, E> Unpin for Promise<T, E> {}
 
-/// Where an answer appears.
+/// Where the answer of something else appears.
 pub(crate) trait Reply<T, E>: Send + Sync {
     /// The answer, once; after that it is pending for ever.
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>>;
@@ -93,21 +116,84 @@ pub(crate) trait Reply<T, E>: Send + Sync {
     /// Asks the handler to stop, and answers `Cancelled` unless the answer is there.
     fn cancel(&self);
     /// The clock of its bus.
-    fn clock(&self) -> &Clock;
+    fn clock(&self) -> Option<&Clock>;
     /// The handler that is to give the answer.
-    fn target(self: Arc<Self>) -> Option<Target>;
+    fn target(&self) -> Option<Target>;
+}
+
+impl<T, E> Clone for There<T, E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Call(call, slot) => Self::Call(call.clone(), *slot),
+            Self::Elsewhere(reply) => Self::Elsewhere(reply.clone()),
+        }
+    }
+}
+
+impl<T, E> Reply<T, E> for There<T, E> {
+    #[inline]
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
+        match self {
+            Self::Call(call, slot) => match slot(&**call) {
+                Some(slot) => slot.take(cx),
+                // It was one of the call's type when this was made.
+                None => Poll::Ready(Err(ExecuteError::Closed)),
+            },
+            Self::Elsewhere(reply) => reply.poll(cx),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        match self {
+            Self::Call(call, slot) => slot(&**call).is_none_or(Slot::is_filled),
+            Self::Elsewhere(reply) => reply.is_done(),
+        }
+    }
+
+    fn cancel(&self) {
+        match self {
+            Self::Call(call, _) => call.call().into_iter().for_each(Caller::cancel),
+            Self::Elsewhere(reply) => reply.cancel(),
+        }
+    }
+
+    fn clock(&self) -> Option<&Clock> {
+        match self {
+            Self::Call(call, _) => call.handler().map(|binding| &binding.service.clock),
+            Self::Elsewhere(reply) => reply.clock(),
+        }
+    }
+
+    fn target(&self) -> Option<Target> {
+        match self {
+            Self::Call(call, _) => call.handler().map(|binding| Target {
+                invocation: Some((call.head().seq, 0)),
+                service: binding.service.clone(),
+                access: binding.access,
+                message: Some(call.clone()),
+            }),
+            Self::Elsewhere(reply) => reply.target(),
+        }
+    }
 }
 
 impl<T, E> Promise<T, E> {
     pub(crate) fn new(reply: Arc<dyn Reply<T, E>>, deadline: Option<Instant>) -> Self {
-        Self { answer: Source::There(reply), deadline, late: None }
+        Self { answer: Source::There(There::Elsewhere(reply)), deadline, late: None }
+    }
+
+    /// The answer of a call of this process.
+    #[inline]
+    pub(crate) fn of<M: Answered<T, E>>(call: triomphe::Arc<M>, deadline: Instant) -> Self {
+        let there = There::Call(MessageRef::of(call), slot_of::<M, T, E>);
+        Self { answer: Source::There(there), deadline: Some(deadline), late: None }
     }
 
     /// The handler that is to give the answer.
     fn targets(&self) -> Vec<Target> {
         match &self.answer {
             Source::Here(_) => Vec::new(),
-            Source::There(reply) => reply.clone().target().into_iter().collect(),
+            Source::There(there) => there.target().into_iter().collect(),
         }
     }
 
@@ -204,7 +290,7 @@ impl<T, E> Promise<T, E> {
     fn clock(&self) -> Option<&Clock> {
         match &self.answer {
             Source::Here(_) => None,
-            Source::There(reply) => Some(reply.clock()),
+            Source::There(there) => there.clock(),
         }
     }
 
@@ -305,7 +391,9 @@ impl<T, E> Promise<T, E> {
             Source::Here(mut answer) => {
                 Source::Here(SyncWrapper::new(taken(&mut answer).map(convert)))
             }
-            Source::There(inner) => Source::There(Arc::new(Mapped { inner, convert })),
+            Source::There(inner) => {
+                Source::There(There::Elsewhere(Arc::new(Mapped { inner, convert })))
+            }
         };
         Promise { answer, deadline: self.deadline, late: self.late }
     }
@@ -361,7 +449,7 @@ impl<T, E> std::fmt::Debug for Promise<T, E> {
 
 /// An answer that is converted when it is taken.
 struct Mapped<T, E, C> {
-    inner: Arc<dyn Reply<T, E>>,
+    inner: There<T, E>,
     convert: C,
 }
 
@@ -381,12 +469,12 @@ where
         self.inner.cancel();
     }
 
-    fn clock(&self) -> &Clock {
+    fn clock(&self) -> Option<&Clock> {
         self.inner.clock()
     }
 
-    fn target(self: Arc<Self>) -> Option<Target> {
-        self.inner.clone().target()
+    fn target(&self) -> Option<Target> {
+        self.inner.target()
     }
 }
 
@@ -468,12 +556,12 @@ impl<T: Send, E: Send> Reply<T, E> for Slot<T, E> {
         self.fill(Err(ExecuteError::Cancelled));
     }
 
-    fn clock(&self) -> &Clock {
+    fn clock(&self) -> Option<&Clock> {
         static CLOCK: std::sync::LazyLock<Clock> = std::sync::LazyLock::new(Clock::system);
-        &CLOCK
+        Some(&CLOCK)
     }
 
-    fn target(self: Arc<Self>) -> Option<Target> {
+    fn target(&self) -> Option<Target> {
         None
     }
 }

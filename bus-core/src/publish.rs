@@ -20,7 +20,7 @@ use crate::event::{Event, EventDescriptor, Topic};
 use crate::execute_error::ExecuteError;
 use crate::failure::Failure;
 use crate::handler::Instance;
-use crate::message::{Deliveries, Encoded, Firing, Head, Message, encode_as};
+use crate::message::{Deliveries, Encoded, Firing, Head, MessageRef, encode_as};
 use crate::name;
 use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket, Unread};
@@ -148,7 +148,7 @@ impl Bus {
         let keep = move |error: Error| {
             if let Ok(event) = error.into_event::<E>() {
                 bus.keep_unsent(descriptor.exchange, descriptor.key, |head, route| {
-                    Arc::new(Firing::new(head, route, event))
+                    MessageRef::new(Firing::new(head, route, event))
                 });
             }
         };
@@ -162,7 +162,7 @@ impl Bus {
         &self,
         exchange: &str,
         key: &str,
-        message: impl FnOnce(Head, Arc<Route>) -> Arc<dyn Message>,
+        message: impl FnOnce(Head, Arc<Route>) -> MessageRef,
     ) {
         let route = self.route(exchange, key);
         let head = Head::new(self, route.deliveries);
@@ -254,7 +254,7 @@ impl Bus {
         let exchange = name::DEFAULT_EXCHANGE;
         let encoded = |head, route, key, body| {
             let exchange = exchange.into();
-            Arc::new(Encoded { head, route, exchange, key, body }) as Arc<dyn Message>
+            MessageRef::new(Encoded { head, route, exchange, key, body })
         };
         if let Some(remote) = &self.0.remote {
             let sent = remote.fire(self, (exchange, name), (), Limit::Hard, |()| Ok(body));
@@ -313,7 +313,7 @@ impl Bus {
             routes::of(self, descriptor, || table.remembered(exchange, key).cloned())
         };
         self.send(exchange, key, find, event, limit, |head, route, event| {
-            Arc::new(Firing::new(head, route, event))
+            MessageRef::new(Firing::new(head, route, event))
         })
     }
 
@@ -325,7 +325,7 @@ impl Bus {
         find: impl Fn(&Table) -> Option<Arc<Route>>,
         payload: P,
         limit: Limit,
-        message: impl FnOnce(Head, Arc<Route>, P) -> Arc<dyn Message>,
+        message: impl FnOnce(Head, Arc<Route>, P) -> MessageRef,
     ) -> Result<Receipt, (Error, P)> {
         // Whether it is taken, by whom, and that it is enqueued, all under one hold of the table.
         let (table, route) = loop {
@@ -415,7 +415,7 @@ impl Bus {
         let seq = if seq == 0 { self.next_seq() } else { seq };
         let head = Head::numbered(self, route.deliveries, seq, current::is_quiet());
         let firing = Firing::new(head, route.clone(), event);
-        let message: Arc<dyn Message> = Arc::new(firing);
+        let message = MessageRef::new(firing);
         let mut sent = Sent::default();
         let mut failure = Some(failure);
         for (index, target) in route.inline.iter().enumerate() {
@@ -430,7 +430,7 @@ impl Bus {
         Receipt::enqueued(self, message, sent.settle(self))
     }
 
-    fn run_inline(&self, target: &Target, message: &Arc<dyn Message>, sent: &mut Sent) {
+    fn run_inline(&self, target: &Target, message: &MessageRef, sent: &mut Sent) {
         let Target { binding, slot } = target.clone();
         let delivery = Delivery { binding, message: message.clone(), slot, attempt: 1 };
         if current::may_inline() {
@@ -498,10 +498,10 @@ impl Bus {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let call = Arc::new(Call::new(head, command.binding.clone(), args));
+        let call = triomphe::Arc::new(Call::new(head, command.binding.clone(), args));
         let deadline = self.deadline_of(&command.binding);
-        let promise = Promise::new(call.clone(), Some(deadline)).driven_by(self);
-        self.start(command, call);
+        let promise = Promise::of(call.clone(), deadline).driven_by(self);
+        self.start(command, MessageRef::of(call));
         promise
     }
 
@@ -512,7 +512,7 @@ impl Bus {
     }
 
     /// Brings a call to the service of its command.
-    pub(crate) fn start(&self, command: &Arc<Command>, call: Arc<dyn Message>) {
+    pub(crate) fn start(&self, command: &Arc<Command>, call: MessageRef) {
         let binding = &command.binding;
         self.stamp(call.head(), binding.wants_context);
         let table = self.table();
@@ -558,7 +558,7 @@ impl Bus {
                 return Receipt::refused(Error::new(ErrorKind::NotFound, unknown.to_string()));
             }
         };
-        let task: Result<Arc<dyn Message>, CodecError> = match &C::DESCRIPTOR.wire {
+        let task: Result<MessageRef, CodecError> = match &C::DESCRIPTOR.wire {
             Some(wire) if !command.takes(wire) => {
                 if !matches!(command.by_name, Some(ByName::Closure)) {
                     let text = format!(
@@ -569,12 +569,12 @@ impl Bus {
                 }
                 let task =
                     |body| EncodedCall::task(Head::new(self, Deliveries::ONE), &command, body);
-                (wire.types.encode_args)(&args).map(|body| Arc::new(task(body)) as _)
+                (wire.types.encode_args)(&args).map(|body| MessageRef::new(task(body)))
             }
             _ => {
                 let task =
                     Task::new::<C>(Head::new(self, Deliveries::ONE), command.binding.clone(), args);
-                task.map(|task| Arc::new(task) as _)
+                task.map(MessageRef::new)
             }
         };
         let task = match task {
@@ -642,10 +642,10 @@ impl Bus {
         match command.by_name {
             Some(ByName::Linked(wire)) => wire.execute(self, head, command, body),
             Some(ByName::Closure) => {
-                let call = Arc::new(EncodedCall::new(head, command, body.to_vec()));
-                let promise = Promise::new(call.clone(), Some(self.deadline_of(&command.binding)));
+                let call = triomphe::Arc::new(EncodedCall::new(head, command, body.to_vec()));
+                let promise = Promise::of(call.clone(), self.deadline_of(&command.binding));
                 let promise = promise.driven_by(self);
-                self.start(command, call);
+                self.start(command, MessageRef::of(call));
                 promise
             }
             None => {

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::handler::Access;
 use crate::heard::Heard;
 use crate::held::Held;
-use crate::message::Message;
+use crate::message::{Message, MessageRef};
 use crate::park;
 use crate::remote::Sent;
 use crate::service::Service;
@@ -79,7 +79,7 @@ impl Late {
 enum State {
     /// These listeners have handled it; without any, nobody listens.
     Heard(Heard),
-    Enqueued(Arc<dyn Message>),
+    Enqueued(MessageRef),
     Sent(Box<Sent>),
     Refused(Box<Refused>),
 }
@@ -138,7 +138,7 @@ impl Ticket {
 }
 
 impl Receipt {
-    pub(crate) fn enqueued(bus: &Bus, message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
+    pub(crate) fn enqueued(bus: &Bus, message: MessageRef, over: Vec<Ticket>) -> Self {
         let mut receipt = if message.route().is_some_and(|route| route.is_empty()) {
             Self::heard(&[])
         } else {
@@ -152,12 +152,12 @@ impl Receipt {
 
     /// As [`enqueued`](Self::enqueued), on a bus that is no test bus.
     #[inline]
-    pub(crate) fn queued(message: Arc<dyn Message>) -> Self {
+    pub(crate) fn queued(message: MessageRef) -> Self {
         Self { state: State::Enqueued(message), late: None }
     }
 
     /// The same, perhaps over the bound.
-    pub(crate) fn queued_over(message: Arc<dyn Message>, over: Vec<Ticket>) -> Self {
+    pub(crate) fn queued_over(message: MessageRef, over: Vec<Ticket>) -> Self {
         let mut receipt = Self::queued(message);
         if !over.is_empty() {
             receipt.late().tickets = over;
@@ -234,7 +234,7 @@ impl Receipt {
         matches!(self.state, State::Heard(_) | State::Enqueued(_))
     }
 
-    fn message(&self) -> Option<&Arc<dyn Message>> {
+    fn message(&self) -> Option<&MessageRef> {
         match &self.state {
             State::Enqueued(message) => Some(message),
             State::Heard(_) | State::Sent(_) | State::Refused(_) => None,

@@ -12,7 +12,7 @@ use once_cell::race::OnceBox;
 use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::handler::Function;
-use crate::message::{Deliveries, Message, Whole};
+use crate::message::{Deliveries, MessageRef, Whole};
 use crate::name::first_word;
 use crate::service::Service;
 use crate::trie::Trie;
@@ -70,7 +70,7 @@ impl Group {
 
 impl Target {
     /// A message for it.
-    pub(crate) fn delivery(&self, message: &Arc<dyn Message>, attempt: u32) -> Delivery {
+    pub(crate) fn delivery(&self, message: &MessageRef, attempt: u32) -> Delivery {
         let (binding, message) = (self.binding.clone(), message.clone());
         Delivery { binding, message, slot: self.slot, attempt }
     }

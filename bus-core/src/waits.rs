@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::execute_error::Cycle;
 use crate::handler::Access;
-use crate::message::Message;
+use crate::message::MessageRef;
 use crate::service::Service;
 
 /// One running handler: the number of its message and its slot.
@@ -21,7 +21,7 @@ pub(crate) struct Target {
     /// The handler that is to run; nothing if any progress of the service will do.
     pub(crate) invocation: Option<Invocation>,
     /// What that handler was sent.
-    pub(crate) message: Option<Arc<dyn Message>>,
+    pub(crate) message: Option<MessageRef>,
     pub(crate) service: Arc<Service>,
     pub(crate) access: Access,
 }

@@ -13,7 +13,7 @@ use crate::codec::{DecodeFn, EncodeFn, decode_any, encode_any};
 use crate::error::CodecError;
 use crate::execute_error::ExecuteError;
 use crate::failure::Failure;
-use crate::message::{Head, Message};
+use crate::message::{Head, MessageRef};
 use crate::promise::Promise;
 use crate::remote::Arrival;
 use crate::table::Command;
@@ -22,7 +22,7 @@ use crate::table::Command;
 type ExecuteFn = fn(&Bus, Head, &Arc<Command>, &CommandWire, &[u8]) -> Promise<Vec<u8>, Failure>;
 
 /// Makes the task that a transport brought.
-type TaskFn = fn(Head, Arc<Binding>, Arrival, CommandWire) -> Arc<dyn Message>;
+type TaskFn = fn(Head, Arc<Binding>, Arrival, CommandWire) -> MessageRef;
 
 /// How the arguments and answers of one command travel.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +57,7 @@ impl WireTypes {
         Self {
             execute: execute::<A, T, E>,
             task: |head, binding, arrival, wire| {
-                Arc::new(Task::<A>::arrived(head, binding, arrival, wire))
+                MessageRef::new(Task::<A>::arrived(head, binding, arrival, wire))
             },
             encode_args: encode_any::<A>,
             decode_args: decode_any::<A>,
@@ -135,12 +135,7 @@ impl CommandWire {
         (self.types.execute)(bus, head, command, self, body)
     }
 
-    pub(crate) fn task(
-        &self,
-        head: Head,
-        binding: Arc<Binding>,
-        arrival: Arrival,
-    ) -> Arc<dyn Message> {
+    pub(crate) fn task(&self, head: Head, binding: Arc<Binding>, arrival: Arrival) -> MessageRef {
         (self.types.task)(head, binding, arrival, *self)
     }
 }

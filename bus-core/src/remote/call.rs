@@ -45,11 +45,11 @@ impl Reply<Vec<u8>, Failure> for Elsewhere {
         }
     }
 
-    fn clock(&self) -> &Clock {
-        &self.clock
+    fn clock(&self) -> Option<&Clock> {
+        Some(&self.clock)
     }
 
-    fn target(self: Arc<Self>) -> Option<Target> {
+    fn target(&self) -> Option<Target> {
         None
     }
 }

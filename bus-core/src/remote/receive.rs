@@ -12,7 +12,7 @@ use crate::envelope::Envelope;
 use crate::error::CodecError;
 use crate::execute_error::ExecuteError;
 use crate::failure::{Failure, Reason};
-use crate::message::{Head, Message};
+use crate::message::{Head, MessageRef};
 use crate::router::Route;
 use crate::table::{ByName, Command};
 use crate::transport::{Incoming, MOST_LOST, Settlement};
@@ -31,7 +31,7 @@ pub(super) fn event(
     let attempt = envelope.attempt;
     let head = Head::arrived(bus, envelope.clone());
     let arrival = Arrival::new(envelope, incoming.acker, keeping);
-    let message = Arc::new(Received::new(head, route.clone(), arrival));
+    let message = MessageRef::new(Received::new(head, route.clone(), arrival));
     deliver(bus, binding, message, attempt, poison);
 }
 
@@ -44,7 +44,9 @@ pub(super) fn task(bus: &Bus, command: &Arc<Command>, incoming: Incoming) {
     let arrival = Arrival::new(envelope, incoming.acker, Keeping::There);
     let message = match command.by_name {
         Some(ByName::Linked(wire)) => wire.task(head, command.binding.clone(), arrival),
-        Some(ByName::Closure) | None => Arc::new(EncodedCall::arrived(head, command, arrival)),
+        Some(ByName::Closure) | None => {
+            MessageRef::new(EncodedCall::arrived(head, command, arrival))
+        }
     };
     deliver(bus, &command.binding, message, attempt, poison);
 }
@@ -53,7 +55,7 @@ pub(super) fn task(bus: &Bus, command: &Arc<Command>, incoming: Incoming) {
 fn deliver(
     bus: &Bus,
     binding: &Arc<Binding>,
-    message: Arc<dyn Message>,
+    message: MessageRef,
     attempt: u32,
     poison: Option<Failure>,
 ) {

@@ -10,7 +10,7 @@ use super::{Entry, Service};
 use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::handler::Access;
-use crate::message::{Message, Whole};
+use crate::message::{Message, MessageRef, Whole};
 use crate::waits::Invocation;
 
 #[derive(Default)]
@@ -18,7 +18,7 @@ pub(super) struct Backlog {
     /// For whoever consumes the mailbox. Groups are among them where they run as a whole.
     queue: VecDeque<Entry>,
     /// The group that runs, if it has more than one listener.
-    running: Option<Arc<dyn Message>>,
+    running: Option<MessageRef>,
     /// For the service's own thread: asynchronous deliveries that come before those.
     own: VecDeque<Delivery>,
     /// The asynchronous handlers that are limited in how many run at once, by their address.
@@ -91,7 +91,7 @@ impl Backlog {
 
     /// Begins what is first in line for a service without state, if it runs as a whole.
     #[inline]
-    pub(super) fn begin(&mut self, service: &Service) -> Option<(Arc<dyn Message>, Whole)> {
+    pub(super) fn begin(&mut self, service: &Service) -> Option<(MessageRef, Whole)> {
         if !self.own.is_empty() {
             return None;
         }
@@ -119,7 +119,7 @@ impl Backlog {
     }
 
     /// The group that runs is over, or who calls this sees to the rest of it.
-    pub(super) fn take_running(&mut self) -> Option<Arc<dyn Message>> {
+    pub(super) fn take_running(&mut self) -> Option<MessageRef> {
         self.running.take()
     }
 

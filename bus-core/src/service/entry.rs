@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::Service;
 use crate::binding::Binding;
 use crate::delivery::Delivery;
-use crate::message::Message;
+use crate::message::MessageRef;
 use crate::router::Target;
 
 /// One enqueue.
 pub(crate) enum Entry {
     /// A message that comes for the first time, for every handler that it has in this service.
-    First(Arc<dyn Message>),
+    First(MessageRef),
     /// A delivery on its own.
     One(Box<Delivery>),
 }
@@ -23,7 +23,7 @@ impl Entry {
     }
 
     /// The handler and the message of what is one delivery, whatever the service.
-    pub(crate) fn single(&self) -> Option<(&Arc<Binding>, &Arc<dyn Message>)> {
+    pub(crate) fn single(&self) -> Option<(&Arc<Binding>, &MessageRef)> {
         match self {
             Self::One(delivery) => Some((&delivery.binding, &delivery.message)),
             Self::First(message) => message.handler().map(|binding| (binding, message)),
@@ -68,7 +68,7 @@ impl Entry {
 }
 
 /// The listeners of a service that an event is for.
-pub(crate) fn targets<'a>(message: &'a Arc<dyn Message>, service: &Service) -> &'a [Target] {
+pub(crate) fn targets<'a>(message: &'a MessageRef, service: &Service) -> &'a [Target] {
     let group = message.route().and_then(|route| route.group(service));
     group.map_or(&[], |group| &group.targets)
 }

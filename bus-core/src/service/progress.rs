@@ -3,11 +3,10 @@
 //! Its thread alone moves it on. Others only look, or have it end early, and then wait: a handler that
 //! has not seen by the end of a grace period that it is to be the last one is stuck.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use crate::delivery::Delivery;
-use crate::message::Message;
+use crate::message::MessageRef;
 use crate::router::Target;
 
 /// In place of a slot, before the first listener runs.
@@ -75,7 +74,7 @@ impl Progress {
 
     /// What comes after the listener that runs, or was the last to. That is told by its slot, which does not
     /// move on before the next one begins.
-    pub(super) fn after(&self, message: &Arc<dyn Message>, targets: &[Target]) -> Vec<Delivery> {
+    pub(super) fn after(&self, message: &MessageRef, targets: &[Target]) -> Vec<Delivery> {
         let slot = self.slot();
         let place = targets.iter().position(|target| target.slot == slot);
         // The first one runs in any case.
@@ -83,19 +82,21 @@ impl Progress {
     }
 
     /// What was not begun of a group that ended early.
-    pub(super) fn unbegun(&self, message: &Arc<dyn Message>, targets: &[Target]) -> Vec<Delivery> {
+    pub(super) fn unbegun(&self, message: &MessageRef, targets: &[Target]) -> Vec<Delivery> {
         from(self.place(), message, targets)
     }
 }
 
 /// The deliveries of a group from its listener number `first` on.
-fn from(first: usize, message: &Arc<dyn Message>, targets: &[Target]) -> Vec<Delivery> {
+fn from(first: usize, message: &MessageRef, targets: &[Target]) -> Vec<Delivery> {
     let targets = targets.get(first..).unwrap_or_default();
     targets.iter().map(|target| target.delivery(message, 1)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::binding::Binding;
     use crate::clock::Clock;
@@ -117,7 +118,7 @@ mod tests {
         let head = Head::new(&bus, Deliveries::ONE);
         let (exchange, key): (Arc<str>, Arc<str>) = ("bus".into(), "tick".into());
         let message = Encoded { head, route: route.clone(), exchange, key, body: Vec::new() };
-        let message: Arc<dyn Message> = Arc::new(message);
+        let message = MessageRef::new(message);
         let progress = Progress::default();
         let after = || -> Vec<u32> {
             progress.after(&message, targets).iter().map(|delivery| delivery.slot).collect()

@@ -1,7 +1,7 @@
 //! What was fired on a test bus.
 
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
@@ -12,23 +12,23 @@ use crate::context::convert;
 use crate::dynamic::Pattern;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::PayloadDescriptor;
-use crate::message::{Held, Message};
+use crate::message::{Held, MessageRef};
 use crate::{codec, name, router};
 
 /// Every event that was fired, in order.
 #[derive(Default)]
-pub(super) struct Capture(Mutex<Vec<Arc<dyn Message>>>);
+pub(super) struct Capture(Mutex<Vec<MessageRef>>);
 
 impl Capture {
-    pub(super) fn add(&self, message: Arc<dyn Message>) {
+    pub(super) fn add(&self, message: MessageRef) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(message);
     }
 
-    fn all(&self) -> Vec<Arc<dyn Message>> {
+    fn all(&self) -> Vec<MessageRef> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn take(&self) -> Vec<Arc<dyn Message>> {
+    fn take(&self) -> Vec<MessageRef> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -36,7 +36,7 @@ impl Capture {
 /// An event that was fired on a [`TestBus`]; derefs to its payload.
 pub struct Fired<T> {
     payload: Held<T>,
-    message: Arc<dyn Message>,
+    message: MessageRef,
     bus: Bus,
 }
 

@@ -28,7 +28,7 @@ pub(crate) use self::underway::Underway;
 use crate::clock::Clock;
 pub use crate::current::Stay;
 use crate::delivery::{Before, Delivery};
-use crate::message::Message;
+use crate::message::MessageRef;
 use crate::waits::Invocation;
 
 /// What a test bus has beyond an ordinary one.
@@ -60,7 +60,7 @@ impl Testing {
     }
 
     /// Keeps an event that is fired.
-    pub(crate) fn capture(&self, message: &Arc<dyn Message>) {
+    pub(crate) fn capture(&self, message: &MessageRef) {
         self.capture.add(message.clone());
     }
 

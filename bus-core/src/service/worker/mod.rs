@@ -40,7 +40,7 @@ use crate::delivery::{Before, Delivery};
 use crate::error::{Error, ErrorKind};
 use crate::failure::{Failure, Reason};
 use crate::handler::{Access, HandlerResult, Instance, OnPanic};
-use crate::message::{Message, Whole};
+use crate::message::{MessageRef, Whole};
 use crate::park;
 
 /// How many handlers may wait on the stack of a service with state before only those run on top that
@@ -144,7 +144,7 @@ pub(super) struct Worker {
     /// The events that were handled since the thread last slept, answered, or let others go first.
     streak: Cell<u32>,
     /// Messages that were handled, until there are enough to be given to others.
-    used: RefCell<Vec<Arc<dyn Message>>>,
+    used: RefCell<Vec<MessageRef>>,
 }
 
 /// What became of the first delivery in line.
@@ -357,7 +357,7 @@ impl Worker {
 
     /// Drops the message of the group that ran before.
     #[inline]
-    fn drop_over(&self, message: Option<Arc<dyn Message>>) {
+    fn drop_over(&self, message: Option<MessageRef>) {
         if let Some(message) = message {
             // It may be the last handle on a payload, and the next message has been taken already.
             unharmed(&self.service, || self.reuse(message));
@@ -366,10 +366,10 @@ impl Worker {
 
     /// Keeps a message that is handled for others, if nobody else has a handle on it.
     #[inline]
-    fn reuse(&self, mut message: Arc<dyn Message>) {
-        let is_last = Arc::strong_count(&message) == 1;
-        let last = is_last.then(|| Arc::get_mut(&mut message)).flatten();
-        if last.is_some_and(Message::spend) {
+    fn reuse(&self, mut message: MessageRef) {
+        if let Some(last) = message.get_mut()
+            && last.spend()
+        {
             let mut used = self.used.borrow_mut();
             used.push(message);
             if used.len() >= AT_ONCE {

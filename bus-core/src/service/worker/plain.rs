@@ -3,21 +3,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::{Entry, Service, Started, Worker, unharmed};
 use crate::binding::Counts;
 use crate::current::{Current, Entered};
 use crate::delivery::Delivery;
 use crate::failure::Failure;
-use crate::message::{Head, Message, Ran};
+use crate::message::{Head, MessageRef, Ran};
 
 impl Worker {
     /// Runs plain listeners of one event, one after another: one start, one end, one settling.
     #[inline]
     pub(super) fn run_group(
         self: &Rc<Self>,
-        message: &Arc<dyn Message>,
+        message: &MessageRef,
         place: usize,
         mut started: Started<&Service>,
     ) {
@@ -30,7 +29,7 @@ impl Worker {
         started.deliveries -= self.given_back.take();
         let done = progress.place() - apart;
         // Who has the only handle makes no further one meanwhile, and nobody is left who could look.
-        if done > 0 && Arc::strong_count(message) > 1 {
+        if done > 0 && !message.is_only() {
             head.settle_all(done);
         }
         if progress.is_cut() {
@@ -42,7 +41,7 @@ impl Worker {
 
     /// Runs the listeners of a group from where it is.
     #[inline]
-    fn run_on(&self, message: &Arc<dyn Message>, head: &Head, place: usize) -> Ran {
+    fn run_on(&self, message: &MessageRef, head: &Head, place: usize) -> Ran {
         let progress = self.service.progress();
         let _inside = (!self.frame.enter(head)).then(|| self.enter_apart(message));
         let ran = catch_unwind(AssertUnwindSafe(|| message.run_group(place, progress)));
@@ -52,14 +51,14 @@ impl Worker {
 
     /// Enters what cannot be told by numbers alone.
     #[cold]
-    fn enter_apart(&self, message: &Arc<dyn Message>) -> Entered {
+    fn enter_apart(&self, message: &MessageRef) -> Entered {
         Current::group(&self.home, message).enter()
     }
 
     /// Goes on with a group of which a listener failed, or is none of its functions. Says how many are
     /// settled by themselves.
     #[cold]
-    fn run_apart(self: &Rc<Self>, message: &Arc<dyn Message>, place: usize, mut ran: Ran) -> usize {
+    fn run_apart(self: &Rc<Self>, message: &MessageRef, place: usize, mut ran: Ran) -> usize {
         let progress = self.service.progress();
         let targets = message.route().and_then(|route| route.groups.get(place));
         let targets = targets.map_or(&[][..], |group| &group.targets);
@@ -87,7 +86,7 @@ impl Worker {
     }
 
     /// Runs a plain command that is called for the first time.
-    pub(super) fn run_call(self: &Rc<Self>, call: &Arc<dyn Message>, started: Started<&Service>) {
+    pub(super) fn run_call(self: &Rc<Self>, call: &MessageRef, started: Started<&Service>) {
         let Some(binding) = call.plain_call() else { return };
         let _started = started;
         let delivery = || Delivery::first(binding.clone(), call.clone());
