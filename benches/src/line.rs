@@ -1,8 +1,24 @@
 //! What the floors of the promises have in common: the line of one consumer.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::thread::{self, Thread};
+
+use spin::mutex::{SpinMutex, SpinMutexGuard};
+use triomphe::Arc;
+
+/// How many items that are done change hands at once.
+pub(crate) const AT_ONCE: usize = 32;
+
+/// Holds what is held for a few instructions.
+pub(crate) fn brief<T>(mutex: &SpinMutex<T>) -> SpinMutexGuard<'_, T> {
+    loop {
+        match mutex.try_lock() {
+            Some(guard) => return guard,
+            None => thread::yield_now(),
+        }
+    }
+}
 
 struct Backlog<T> {
     waiting: VecDeque<Arc<T>>,
@@ -18,22 +34,28 @@ impl<T> Default for Backlog<T> {
 /// What waits for one consumer.
 pub(crate) struct Line<T> {
     /// Takes what is sent, and is taken whole; with the consumer while it sleeps.
-    mailbox: Mutex<(VecDeque<Arc<T>>, Option<Thread>)>,
+    mailbox: SpinMutex<(VecDeque<Arc<T>>, Option<Thread>)>,
     /// What was taken and has not started, which a shutdown refuses if a handler never ends; with what
     /// runs, if the rest of that can be refused.
-    backlog: Mutex<Backlog<T>>,
+    backlog: SpinMutex<Backlog<T>>,
+    /// What is done and can be used again by those who push.
+    used: Mutex<Vec<Arc<T>>>,
 }
 
 impl<T> Default for Line<T> {
     fn default() -> Self {
-        Self { mailbox: Mutex::default(), backlog: Mutex::default() }
+        Self {
+            mailbox: SpinMutex::default(),
+            backlog: SpinMutex::default(),
+            used: Mutex::default(),
+        }
     }
 }
 
 impl<T> Line<T> {
     /// Puts something in; `count` is called while nobody else does.
     pub(crate) fn push<R>(&self, item: Arc<T>, count: impl FnOnce() -> R) -> R {
-        let mut mailbox = self.mailbox.lock().expect("no panic");
+        let mut mailbox = brief(&self.mailbox);
         mailbox.0.push_back(item);
         let counted = count();
         let consumer = mailbox.1.take();
@@ -48,7 +70,7 @@ impl<T> Line<T> {
     /// of it can be refused while it runs.
     pub(crate) fn next(&self, begin: impl FnOnce() -> bool) -> Option<Arc<T>> {
         let (next, _over) = {
-            let mut backlog = self.backlog.lock().expect("no panic");
+            let mut backlog = brief(&self.backlog);
             let over = backlog.running.take();
             let next = backlog.waiting.pop_front();
             if next.is_some() && begin() {
@@ -59,14 +81,26 @@ impl<T> Line<T> {
         next
     }
 
+    /// Gives what is done to those who push.
+    pub(crate) fn give(&self, done: &mut Vec<Arc<T>>) {
+        self.used.lock().expect("no panic").append(done);
+    }
+
+    /// Takes some of what is done.
+    pub(crate) fn take_used(&self, into: &mut Vec<Arc<T>>) {
+        let mut used = self.used.lock().expect("no panic");
+        let from = used.len().saturating_sub(AT_ONCE);
+        into.extend(used.drain(from..));
+    }
+
     /// Takes the mailbox whole; `false` if it is empty, and then this thread is told of more.
     pub(crate) fn take(&self) -> bool {
-        let mut mailbox = self.mailbox.lock().expect("no panic");
+        let mut mailbox = brief(&self.mailbox);
         if mailbox.0.is_empty() {
             mailbox.1 = Some(thread::current());
             return false;
         }
-        std::mem::swap(&mut mailbox.0, &mut self.backlog.lock().expect("no panic").waiting);
+        std::mem::swap(&mut mailbox.0, &mut brief(&self.backlog).waiting);
         true
     }
 }

@@ -85,7 +85,7 @@ impl Delivery {
         let service = self.binding.service.clone();
         match service.accept(bus, Entry::one(self), 1) {
             Err(Entry::One(delivery)) => Err(*delivery),
-            Ok(_) | Err(Entry::First(_)) => Ok(()),
+            Ok(_) | Err(Entry::First(..)) => Ok(()),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::handler::{Function, HandlerResult, Plain};
 use crate::lineage::Chain;
 use crate::remote::Arrival;
 use crate::router::Route;
-use crate::service::{Progress, Service};
+use crate::service::Progress;
 use crate::trace::Origin;
 
 /// Anything that a handler can be given.
@@ -47,13 +47,6 @@ pub(crate) trait Message: Any + Send + Sync {
     /// The one handler of a call or a task.
     fn handler(&self) -> Option<&Arc<Binding>> {
         None
-    }
-    /// What of it a service without state runs as a whole; nothing if its deliveries run one by one.
-    fn whole(&self, service: &Service) -> Option<Whole> {
-        match self.route() {
-            Some(route) => route.whole(service),
-            None => self.plain_call().map(|_| Whole::Call),
-        }
     }
     /// The plain command of a call that was made in this process.
     fn plain_call(&self) -> Option<&Arc<Binding>> {
@@ -134,7 +127,7 @@ pub(crate) enum Whole {
     /// Plain listeners of one event.
     Group {
         /// That of the group in the route.
-        place: u32,
+        place: u16,
         /// How many they are.
         len: u32,
     },
@@ -718,6 +711,7 @@ mod tests {
     use crate::bus::Bus;
     use crate::clock::Clock;
     use crate::events::Stopping;
+    use crate::service::Service;
 
     static HEAR: fn(&Stopping) = |_| {};
     static FAIL: fn(&Stopping) -> HandlerResult = |_| Err(Failure::internal("it ran"));

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::event::{Event, EventDescriptor};
 use crate::execute_error::ExecuteError;
 use crate::lane::Lane;
-use crate::message::{Deliveries, Firing, Head, MessageRef};
+use crate::message::{Deliveries, Firing, Head, MessageRef, Whole};
 use crate::promise::Promise;
 use crate::receipt::{Receipt, Ticket};
 use crate::router::{Group, Route};
@@ -71,7 +71,9 @@ impl CallPassage {
         let call = triomphe::Arc::new(call);
         let service = &call.binding().service;
         let may = |_| bus.epoch() == self.epoch;
-        match service.accept_if(bus, Entry::First(MessageRef::of(call.clone())), 1, may) {
+        let whole = call.binding().plain.map(|_| Whole::Call);
+        let entry = Entry::First(MessageRef::of(call.clone()), whole);
+        match service.accept_if(bus, entry, 1, may) {
             Ok(None) => {}
             Ok(Some(number)) => {
                 bus.settle_sent(&[Ticket::new(service, number)], Vec::new());
@@ -159,7 +161,8 @@ impl EventPassage {
             }
             may
         };
-        let put = to.service.accept_if(bus, Entry::First(message.clone()), to.targets.len(), may);
+        let entry = Entry::First(message.clone(), to.whole);
+        let put = to.service.accept_if(bus, entry, to.targets.len(), may);
         if let Ok(None) = put {
             return Receipt::queued(message);
         }
@@ -191,8 +194,8 @@ impl EventPassage {
         // Before anybody can see it in a mailbox.
         self.lane.count();
         let (mut over, mut refused) = (Vec::new(), Vec::new());
-        for Group { service, targets, .. } in groups_of(&message) {
-            match service.accept(bus, Entry::First(message.clone()), targets.len()) {
+        for Group { service, targets, whole, .. } in groups_of(&message) {
+            match service.accept(bus, Entry::First(message.clone(), *whole), targets.len()) {
                 Ok(None) => {}
                 Ok(Some(number)) => over.push(Ticket::new(service, number)),
                 Err(entry) => refused.push((service.clone(), entry)),

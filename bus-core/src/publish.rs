@@ -353,8 +353,8 @@ impl Bus {
             testing.capture(&message);
         }
         let mut sent = Sent::default();
-        for Group { service, targets, .. } in &route.groups {
-            sent.push(self, service, Entry::First(message.clone()), targets.len());
+        for Group { service, targets, whole, .. } in &route.groups {
+            sent.push(self, service, Entry::First(message.clone(), *whole), targets.len());
         }
         let _inline = (!route.inline.is_empty()).then(|| Inline::new(self));
         // What follows may run code of the user, which may fire and register in its turn.
@@ -534,7 +534,7 @@ impl Bus {
             return;
         }
         let mut sent = Sent::default();
-        sent.push(self, &binding.service, Entry::First(call), 1);
+        sent.push(self, &binding.service, Entry::call(call), 1);
         drop(table);
         sent.settle(self);
     }
@@ -595,7 +595,7 @@ impl Bus {
             return Receipt::refused_unless_read(Error::new(ErrorKind::Full, text), Some(unread));
         }
         let mut sent = Sent::default();
-        sent.push(self, service, Entry::First(task.clone()), 1);
+        sent.push(self, service, Entry::call(task.clone()), 1);
         drop(table);
         Receipt::enqueued(self, task, sent.settle(self))
     }

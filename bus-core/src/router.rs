@@ -98,7 +98,8 @@ impl Route {
                 route.groups.push(Group { service, targets, whole: None, functions });
             }
         }
-        for (place, group) in (0..).zip(&mut route.groups) {
+        // Of more services than that, each further one runs them one by one.
+        for (place, group) in (0..=u16::MAX).zip(&mut route.groups) {
             let is_plain = group.service.state.is_none()
                 && group.targets.iter().all(|target| target.binding.plain.is_some());
             let len = u32::try_from(group.targets.len()).ok().filter(|_| is_plain);
@@ -125,13 +126,6 @@ impl Route {
     /// The listeners of a service.
     pub(crate) fn group(&self, service: &Service) -> Option<&Group> {
         self.groups.get(self.place_of(service)?)
-    }
-
-    /// The listeners of a service, if they run as a whole.
-    #[inline]
-    pub(crate) fn whole(&self, service: &Service) -> Option<Whole> {
-        let is_its = |group: &&Group| std::ptr::eq(&raw const *group.service, service);
-        self.groups.iter().find(is_its)?.whole
     }
 
     /// The place of a service among the groups.

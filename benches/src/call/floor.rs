@@ -3,19 +3,21 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use spin::mutex::SpinMutex;
+use triomphe::Arc;
+
 use super::{flights, price};
-use crate::line::Line;
+use crate::line::{Line, brief};
 use crate::order::{Order, Tally};
 
 /// A call and its answer.
 struct Call {
-    order: Mutex<Option<Order>>,
-    answer: Mutex<(Option<u64>, Option<Waker>)>,
+    order: SpinMutex<Option<Order>>,
+    answer: SpinMutex<(Option<u64>, Option<Waker>)>,
     is_cancelled: AtomicBool,
     is_settled: AtomicBool,
     /// Who serves it, whatever is registered meanwhile.
@@ -47,9 +49,9 @@ impl Service {
             };
             while let Some(call) = self.line.next(begin) {
                 if !call.is_cancelled.load(Ordering::Acquire) {
-                    let order = call.order.lock().expect("no panic").take().expect("once");
+                    let order = brief(&call.order).take().expect("once");
                     let price = catch_unwind(AssertUnwindSafe(|| price(order))).expect("no panic");
-                    let mut answer = call.answer.lock().expect("no panic");
+                    let mut answer = brief(&call.answer);
                     answer.0 = Some(price);
                     let waker = answer.1.take();
                     drop(answer);
@@ -72,7 +74,7 @@ impl Service {
 struct Unpark(Thread);
 
 impl std::task::Wake for Unpark {
-    fn wake(self: Arc<Self>) {
+    fn wake(self: std::sync::Arc<Self>) {
         self.0.unpark();
     }
 }
@@ -80,7 +82,7 @@ impl std::task::Wake for Unpark {
 /// An answer that is waited for, until a deadline.
 fn wait(call: &Call, deadline: Instant, waker: &Waker) -> u64 {
     loop {
-        let mut answer = call.answer.lock().expect("no panic");
+        let mut answer = brief(&call.answer);
         if let Some(price) = answer.0.take() {
             return price;
         }
@@ -99,12 +101,12 @@ pub(super) fn in_flight() -> impl FnMut(u64, u64) -> Tally {
     thread::spawn(move || server.serve());
     let binding = Arc::new(());
     let epoch = AtomicU64::new(1);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let waker = Waker::from(std::sync::Arc::new(Unpark(thread::current())));
     let call = move |order| {
         let deadline = Instant::now() + Duration::from_secs(30);
         let call = Arc::new(Call {
-            order: Mutex::new(Some(order)),
-            answer: Mutex::default(),
+            order: SpinMutex::new(Some(order)),
+            answer: SpinMutex::default(),
             is_cancelled: AtomicBool::new(false),
             is_settled: AtomicBool::new(false),
             _binding: binding.clone(),

@@ -1,14 +1,17 @@
 //! What the promises cost at the least: a queue of events by hand that keeps those of a mailbox, and has
 //! neither types nor names nor anything that is not needed for them.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use triomphe::Arc;
+
 use super::{BOUND, SINK, produce};
-use crate::line::Line;
+use crate::line::{AT_ONCE, Line};
 use crate::order::{Order, Tally};
 
 /// After so many events in a row the consumer lets others go first before it sleeps, as ours does.
@@ -23,7 +26,14 @@ struct Event {
     open: AtomicU64,
     /// Who it went to, whatever is registered meanwhile.
     _route: Arc<u64>,
-    order: Order,
+    /// Nothing once it is handled.
+    order: Option<Order>,
+}
+
+thread_local! {
+    /// Events that were handled, for this thread to use again, and how many it fires until it looks for
+    /// more.
+    static SPARE: RefCell<(Vec<Arc<Event>>, usize)> = const { RefCell::new((Vec::new(), 0)) };
 }
 
 /// A listener, and how often it succeeded.
@@ -115,25 +125,32 @@ impl Service {
             self.served.started.store(started, Ordering::Release);
             many > 1
         };
-        let mut streak = 0;
+        let (mut streak, mut used) = (0, Vec::new());
         loop {
-            while let Some(event) = self.line.next(begin) {
+            while let Some(mut event) = self.line.next(begin) {
                 streak += 1;
                 self.tell(bound);
                 let handled = catch_unwind(AssertUnwindSafe(|| {
                     for (at, listener) in (0..).zip(&mut listeners) {
                         self.served.at.store(at, Ordering::Relaxed);
-                        (listener.hear)(&event.order);
+                        event.order.iter().for_each(&listener.hear);
                         listener.handled += 1;
                     }
                 }));
                 assert!(handled.is_ok(), "no panic");
                 // Nobody is left who could ask.
-                if Arc::strong_count(&event) > 1 {
+                if !event.is_unique() {
                     event.open.fetch_sub(many, Ordering::AcqRel);
                 }
                 let done = self.served.done.load(Ordering::Relaxed) + many;
                 self.served.done.store(done, Ordering::Release);
+                if let Some(last) = Arc::get_mut(&mut event) {
+                    last.order = None;
+                    used.push(event);
+                    if used.len() >= AT_ONCE {
+                        self.line.give(&mut used);
+                    }
+                }
             }
             if self.line.take() {
                 continue;
@@ -176,6 +193,31 @@ impl Bus {
         Self { services, bound, route, epoch, firing: AtomicBool::new(false) }
     }
 
+    /// An event, perhaps in place of one that was handled.
+    fn event(&self, order: Order) -> Arc<Event> {
+        let open = AtomicU64::new(self.services.iter().map(|(_, many)| many).sum());
+        let spare = SPARE.with_borrow_mut(|(spare, left)| {
+            if *left == 0 {
+                *left = AT_ONCE;
+                for (service, _) in &self.services {
+                    if spare.is_empty() {
+                        service.line.take_used(spare);
+                    }
+                }
+            }
+            *left -= 1;
+            spare.pop()
+        });
+        if let Some(mut spare) = spare
+            && let Some(event) = Arc::get_mut(&mut spare)
+        {
+            event.order = Some(order);
+            event.open = open;
+            return spare;
+        }
+        Arc::new(Event { open, _route: self.route.clone(), order: Some(order) })
+    }
+
     /// Fires, and is held back.
     pub(super) fn fire(&self, order: Order) {
         let is_open = || self.epoch.load(Ordering::SeqCst) == 1;
@@ -184,8 +226,7 @@ impl Bus {
             self.firing.swap(true, Ordering::SeqCst);
             assert!(is_open(), "nobody stops it");
         }
-        let open = AtomicU64::new(self.services.iter().map(|(_, many)| many).sum());
-        let receipt = Arc::new(Event { open, _route: self.route.clone(), order });
+        let receipt = self.event(order);
         let mut over = None;
         for (service, many) in &self.services {
             let number = service.push(receipt.clone(), *many, || several || is_open());

@@ -95,12 +95,9 @@ impl Backlog {
         if !self.own.is_empty() {
             return None;
         }
-        let message = match self.queue.pop_front()? {
-            Entry::First(message) => message,
-            entry @ Entry::One(_) => return self.put_back(entry),
-        };
-        let Some(whole) = message.whole(service) else {
-            return self.put_back(Entry::First(message));
+        let (message, whole) = match self.queue.pop_front()? {
+            Entry::First(message, Some(whole)) => (message, whole),
+            other => return self.put_back(other),
         };
         service.mailbox.start_held(whole.len());
         if let Whole::Group { len, .. } = whole {

@@ -5,18 +5,25 @@ use std::sync::Arc;
 use super::Service;
 use crate::binding::Binding;
 use crate::delivery::Delivery;
-use crate::message::MessageRef;
+use crate::message::{MessageRef, Whole};
 use crate::router::Target;
 
 /// One enqueue.
 pub(crate) enum Entry {
-    /// A message that comes for the first time, for every handler that it has in this service.
-    First(MessageRef),
+    /// A message that comes for the first time, for every handler that it has in this service; with what
+    /// of that runs as a whole, so that nobody has to look into the message for it.
+    First(MessageRef, Option<Whole>),
     /// A delivery on its own.
     One(Box<Delivery>),
 }
 
 impl Entry {
+    /// Of a call that comes for the first time.
+    pub(crate) fn call(call: MessageRef) -> Self {
+        let whole = call.plain_call().map(|_| Whole::Call);
+        Self::First(call, whole)
+    }
+
     /// Of a delivery on its own.
     pub(crate) fn one(delivery: Delivery) -> Self {
         Self::One(Box::new(delivery))
@@ -26,7 +33,7 @@ impl Entry {
     pub(crate) fn single(&self) -> Option<(&Arc<Binding>, &MessageRef)> {
         match self {
             Self::One(delivery) => Some((&delivery.binding, &delivery.message)),
-            Self::First(message) => message.handler().map(|binding| (binding, message)),
+            Self::First(message, _) => message.handler().map(|binding| (binding, message)),
         }
     }
 
@@ -34,9 +41,9 @@ impl Entry {
     pub(crate) fn into_single(self) -> Result<Delivery, Self> {
         match self {
             Self::One(delivery) => Ok(*delivery),
-            Self::First(message) => match message.handler().cloned() {
+            Self::First(message, whole) => match message.handler().cloned() {
                 Some(binding) => Ok(Delivery::first(binding, message)),
-                None => Err(Self::First(message)),
+                None => Err(Self::First(message, whole)),
             },
         }
     }
@@ -45,7 +52,7 @@ impl Entry {
     pub(crate) fn each(&self, service: &Service, look: &mut impl FnMut(&Arc<Binding>)) {
         match (self.single(), self) {
             (Some((binding, _)), _) => look(binding),
-            (None, Self::First(message)) => {
+            (None, Self::First(message, _)) => {
                 for target in targets(message, service) {
                     look(&target.binding);
                 }
@@ -58,7 +65,7 @@ impl Entry {
     pub(crate) fn deliveries(self, service: &Service) -> Vec<Delivery> {
         match self.into_single() {
             Ok(delivery) => vec![delivery],
-            Err(Self::First(message)) => {
+            Err(Self::First(message, _)) => {
                 let targets = targets(&message, service).iter();
                 targets.map(|target| target.delivery(&message, 1)).collect()
             }

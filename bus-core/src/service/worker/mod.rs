@@ -335,16 +335,20 @@ impl Worker {
         let Some((message, whole)) = backlog.begin(&self.service) else {
             let one = backlog.next(&self.service);
             drop(backlog);
-            self.drop_over(over);
+            if let Some(over) = over {
+                self.drop_over(over);
+            }
             return self.start_one(one);
         };
         drop(backlog);
-        self.drop_over(over);
+        if let Some(over) = over {
+            self.drop_over(over);
+        }
         let started = Started::begun(&*self.service, whole.len());
         match whole {
             Whole::Group { place, .. } => {
                 self.streak.set(self.streak.get().saturating_add(1));
-                self.run_group(&message, place as usize, started);
+                self.run_group(&message, place.into(), started);
                 self.reuse(message);
             }
             Whole::Call => {
@@ -356,12 +360,9 @@ impl Worker {
     }
 
     /// Drops the message of the group that ran before.
-    #[inline]
-    fn drop_over(&self, message: Option<MessageRef>) {
-        if let Some(message) = message {
-            // It may be the last handle on a payload, and the next message has been taken already.
-            unharmed(&self.service, || self.reuse(message));
-        }
+    fn drop_over(&self, message: MessageRef) {
+        // It may be the last handle on a payload, and the next message has been taken already.
+        unharmed(&self.service, || self.reuse(message));
     }
 
     /// Keeps a message that is handled for others, if nobody else has a handle on it.
