@@ -471,7 +471,9 @@ impl<T> Firing<T> {
     #[inline]
     pub(crate) fn renew(&mut self, head: Head, payload: T) {
         self.payload = Stored::Inline(payload);
-        self.head = head;
+        // One by one: together they were read again before they are written, which takes 3 ns.
+        let Head { seq, open, more } = head;
+        (self.head.seq, self.head.open, self.head.more) = (seq, open, more);
     }
 }
 

@@ -138,18 +138,20 @@ impl EventPassage {
         if route.groups.len() > 1 && !self.enter(bus, &route) {
             return bus.fire_by_table(descriptor, event);
         }
-        let head = Head::numbered(bus, route.deliveries, self.number(bus, &route), quiet);
-        if route.wants_context {
-            head.time(|| bus.clock().time());
-        }
+        let (deliveries, seq) = (route.deliveries, self.number(bus, &route));
+        let head = || Head::numbered(bus, deliveries, seq, quiet);
         let message = if let Cow::Borrowed(route) = route
             && let Some(mut spare) = self.used.borrow_mut().pop()
             && let Some(firing) = Firing::last_of(&mut spare)
             && Arc::ptr_eq(firing.as_route(), route)
         {
-            firing.renew(head, event);
+            firing.renew(head(), event);
             spare
         } else {
+            let head = head();
+            if route.wants_context {
+                head.time(|| bus.clock().time());
+            }
             MessageRef::new(Firing::new(head, route.into_owned(), event))
         };
         let [to] = groups_of(&message) else { return self.put_into_each(bus, message) };

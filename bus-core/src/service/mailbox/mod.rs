@@ -52,7 +52,7 @@ pub(crate) struct Mailbox<E> {
 }
 
 struct Queue<E> {
-    entries: VecDeque<E>,
+    entries: Vec<E>,
     /// How many deliveries had started when somebody last had to look: those who put something in look
     /// again once that is not enough, since the consumer writes it all the time.
     started: u64,
@@ -89,7 +89,7 @@ impl<E> Mailbox<E> {
         Self {
             bound,
             queue: Brief::new(Queue {
-                entries: VecDeque::new(),
+                entries: Vec::new(),
                 started: 0,
                 consumer: Consumer::Home,
                 home: None,
@@ -131,7 +131,7 @@ impl<E> Mailbox<E> {
         if queue.closed || !may(room) {
             return Err(entry);
         }
-        queue.entries.push_back(entry);
+        queue.entries.push(entry);
         self.accepted.store(number, Ordering::Release);
         let home = match queue.consumer {
             Consumer::Home => queue.home.take(),
@@ -165,7 +165,9 @@ impl<E> Mailbox<E> {
             queue.consumer = Consumer::Home;
             self.recalled.store(false, Ordering::Release);
             if !queue.entries.is_empty() {
-                std::mem::swap(&mut queue.entries, batch);
+                // What has been taken before goes on as the room for what comes.
+                let room = Vec::from(std::mem::take(batch));
+                *batch = std::mem::replace(&mut queue.entries, room).into();
                 return Poll::Ready(true);
             }
             if queue.closed {
@@ -186,7 +188,7 @@ impl<E> Mailbox<E> {
             queue.vacate();
             return VecDeque::new();
         }
-        std::mem::take(&mut queue.entries)
+        std::mem::take(&mut queue.entries).into()
     }
 
     /// Whether the service's own thread wants to consume again.
@@ -196,20 +198,18 @@ impl<E> Mailbox<E> {
 
     /// Gives what was taken and has not started back, and stops consuming. Says whether the mailbox
     /// needs a substitute, which the caller is to start.
-    pub(crate) fn give_up(&self, mut rest: VecDeque<E>) -> bool {
+    pub(crate) fn give_up(&self, rest: VecDeque<E>) -> bool {
         let mut queue = self.lock();
-        rest.append(&mut queue.entries);
-        queue.entries = rest;
+        queue.put_back(rest);
         queue.vacate();
         !self.is_recalled() && self.appoint(&mut queue)
     }
 
     /// As [`give_up`](Self::give_up), for the service's own thread: a handler of it waits, so it
     /// wants nothing back before it asks again.
-    pub(crate) fn step_aside(&self, mut rest: VecDeque<E>) -> bool {
+    pub(crate) fn step_aside(&self, rest: VecDeque<E>) -> bool {
         let mut queue = self.lock();
-        rest.append(&mut queue.entries);
-        queue.entries = rest;
+        queue.put_back(rest);
         // What started and is put back has not.
         queue.started = 0;
         self.recalled.store(false, Ordering::Release);
@@ -266,12 +266,19 @@ impl<E> Mailbox<E> {
     }
 
     /// Drops what has not started.
-    pub(crate) fn clear(&self) -> VecDeque<E> {
+    pub(crate) fn clear(&self) -> Vec<E> {
         std::mem::take(&mut self.lock().entries)
     }
 }
 
 impl<E> Queue<E> {
+    /// What was taken comes before what is there.
+    fn put_back(&mut self, rest: VecDeque<E>) {
+        let mut entries = Vec::from(rest);
+        entries.append(&mut self.entries);
+        self.entries = entries;
+    }
+
     fn vacate(&mut self) {
         self.consumer = Consumer::Nobody;
         if let Some(home) = self.home.take() {
