@@ -43,3 +43,191 @@ impl Used {
         drop(std::mem::take(&mut *self.lock()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Arc, Weak, mpsc};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::Running;
+    use crate::binding::{Binding, Defaults, Policy};
+    use crate::clock::Clock;
+    use crate::event::{Event, EventDescriptor, PayloadDescriptor, Topic};
+    use crate::handler::{HandlerResult, Options, Plain};
+    use crate::message::Head;
+    use crate::passage::EventPassage;
+    use crate::receipt::Receipt;
+    use crate::router::Route;
+    use crate::service::{Service, spawn};
+
+    /// What tells whether it was dropped.
+    struct Parcel(u64, #[expect(dead_code, reason = "its end is what counts")] Arc<()>);
+
+    struct Letter(u64);
+
+    macro_rules! event {
+        ($name:ident, $descriptor:ident, $key:literal) => {
+            static $descriptor: EventDescriptor = EventDescriptor {
+                place: crate::__place!(),
+                exchange: "post",
+                key: $key,
+                payload: PayloadDescriptor::local::<$name>(),
+                upcasts: &[],
+                local: true,
+            };
+
+            impl Event for $name {
+                const EVENT: Topic<Self> = Topic::new(&$descriptor);
+            }
+        };
+    }
+    event!(Parcel, PARCEL, "post.parcel");
+    event!(Letter, LETTER, "post.letter");
+
+    static LETTERS: AtomicU64 = AtomicU64::new(0);
+
+    static PARCELLED: fn(&Parcel) -> HandlerResult = |parcel| {
+        let is_odd = parcel.0 % 2 == 1;
+        if is_odd { Err(crate::failure::Failure::internal("it is odd")) } else { Ok(()) }
+    };
+    static LETTERED: fn(&Letter) = |letter| {
+        LETTERS.fetch_add(letter.0, Ordering::Relaxed);
+    };
+
+    /// A bus beside a service that hears both kinds on a thread of its own, and the ways there from here.
+    struct Post {
+        bus: Running,
+        service: Arc<Service>,
+        parcels: EventPassage,
+        letters: EventPassage,
+    }
+
+    impl Post {
+        fn new() -> Self {
+            let bus = crate::Builder::new().build().expect("a bus");
+            let service = Service::new("post".into(), &Clock::system(), 64, None);
+            let service = Arc::new(service);
+            let (ready, is_ready) = mpsc::channel();
+            spawn(&bus, &service, ready).expect("a thread");
+            is_ready.recv().expect("an answer").expect("a service");
+            let lane = bus.0.lanes.open(&bus.0.fired);
+            let passage = |descriptor, plain: Plain| {
+                let mut listener = Binding::plain(&service, plain);
+                let options = Options { retry: Some(0), ..Options::DEFAULT };
+                let policy = Policy::new(&options, &Defaults::default());
+                Arc::get_mut(&mut listener).expect("ours alone").policy = policy;
+                let route = Route::new(vec![listener]);
+                let route = Arc::new(route.of("post".into(), "post".into()));
+                let passage = EventPassage::new(&bus, bus.epoch(), descriptor, &route, &lane);
+                passage.filter(EventPassage::has_route).expect("a passage with its route")
+            };
+            let parcels = passage(&PARCEL, &PARCELLED);
+            let letters = passage(&LETTER, &LETTERED);
+            Self { bus, service, parcels, letters }
+        }
+
+        fn parcel(&self, number: u64, guard: &Arc<()>) -> Receipt {
+            let parcel = Parcel(number, guard.clone());
+            self.parcels.fire(&self.bus, &PARCEL, None, parcel, true)
+        }
+
+        fn letter(&self, number: u64) -> Receipt {
+            self.letters.fire(&self.bus, &LETTER, None, Letter(number), true)
+        }
+    }
+
+    impl Drop for Post {
+        fn drop(&mut self) {
+            self.service.mailbox.close();
+            if let Some(thread) = self.service.take_thread() {
+                thread.join().expect("no panic");
+            }
+        }
+    }
+
+    /// Waits for what comes soon and tells nobody.
+    fn soon(what: &str, is_so: impl Fn() -> bool) {
+        let from = Instant::now();
+        while !is_so() {
+            assert!(from.elapsed() < Duration::from_secs(20), "{what}");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_message_is_used_again_and_what_it_carried_is_dropped_before() {
+        let post = Post::new();
+        let guard = Arc::new(());
+        for round in 1..=4 {
+            for _ in 0..2 * AT_ONCE {
+                drop(post.parcel(0, &guard));
+            }
+            soon("every parcel is dropped", || Arc::strong_count(&guard) == 1);
+            soon("the messages are kept", || !post.service.used.is_empty());
+            assert!(post.service.used.lock().len() <= 2 * AT_ONCE, "in round {round}");
+        }
+    }
+
+    #[test]
+    fn outcomes_are_those_of_the_event_although_others_use_its_message_afterwards() {
+        let post = Post::new();
+        let (guard, before) = (Arc::new(()), LETTERS.load(Ordering::Relaxed));
+        let kept: Vec<_> = (0..200)
+            .map(|number| {
+                // These are handled and gone at any time, and leave their messages.
+                drop(post.letter(number));
+                drop(post.parcel(number, &guard));
+                (number, post.parcel(number, &guard))
+            })
+            .collect();
+        for (number, receipt) in kept {
+            let outcomes = receipt.handled().wait().expect("accepted");
+            assert_eq!((outcomes.len(), outcomes.failed().count() as u64), (1, number % 2));
+        }
+        assert_eq!(LETTERS.load(Ordering::Relaxed) - before, (0..200).sum::<u64>());
+    }
+
+    #[test]
+    fn what_is_kept_is_freed_when_nothing_happens() {
+        let post = Post::new();
+        for _ in 0..2 * AT_ONCE {
+            drop(post.letter(0));
+        }
+        soon("the messages are kept", || !post.service.used.is_empty());
+        soon("they are freed", || post.service.used.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_service_that_has_stopped() {
+        let post = Post::new();
+        for _ in 0..2 * AT_ONCE {
+            drop(post.letter(0));
+        }
+        soon("the messages are kept", || !post.service.used.is_empty());
+        let service = Arc::downgrade(&post.service);
+        drop(post);
+        assert!(Weak::upgrade(&service).is_none(), "what is used has handles on the service");
+    }
+
+    #[test]
+    fn no_more_is_kept_than_there_is_room_for() {
+        let bus = crate::Builder::new().build().expect("a bus");
+        let message = || {
+            let head = Head::new(&bus, crate::message::Deliveries::NONE);
+            let route = Arc::new(Route::default());
+            MessageRef::new(crate::message::Firing::new(head, route, Letter(0)))
+        };
+        let used = Used::default();
+        let mut messages: Vec<_> = std::iter::repeat_with(message).take(50).collect();
+        used.give(&mut messages, 40);
+        assert_eq!((used.lock().len(), messages.len()), (40, 10));
+        let mut taken = Vec::new();
+        used.take(&mut taken);
+        assert_eq!((used.lock().len(), taken.len()), (40 - AT_ONCE, AT_ONCE));
+        used.take(&mut taken);
+        assert_eq!((used.is_empty(), taken.len()), (true, 40));
+    }
+}
