@@ -214,12 +214,16 @@ impl Drop for Inner {
     }
 }
 
+/// How long the clock's thread waits for another timer.
+const LINGER: Duration = Duration::from_secs(1);
+
 impl Timers {
     fn lock(&self) -> MutexGuard<'_, TimerState> {
         lock(&self.state)
     }
 
-    /// What the clock's thread does until the clock is dropped.
+    /// What the clock's thread does until the clock is dropped, or nothing has been due for a while: whoever
+    /// keeps something of a bus that has ended keeps no thread with it.
     fn run(&self) {
         let mut state = self.lock();
         while !state.closed {
@@ -237,7 +241,15 @@ impl Timers {
                     let wait = self.changed.wait_timeout(state, at - now);
                     wait.unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => {
+                    let wait = self.changed.wait_timeout(state, LINGER);
+                    let (mut state, waited) = wait.unwrap_or_else(PoisonError::into_inner);
+                    if waited.timed_out() && state.due.is_empty() {
+                        state.thread = false;
+                        return;
+                    }
+                    state
+                }
             };
         }
     }
@@ -308,6 +320,21 @@ impl Drop for Sleep {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_thread_of_a_clock_that_has_nothing_to_do_ends_and_another_runs_the_next_timer() {
+        let clock = Clock::system();
+        for _ in 0..2 {
+            let (run, has_run) = std::sync::mpsc::channel();
+            clock.at(Instant::now(), move || run.send(()).unwrap_or_default());
+            has_run.recv_timeout(Duration::from_secs(20)).expect("it runs");
+            let from = Instant::now();
+            while clock.0.timers.lock().thread {
+                assert!(from.elapsed() < Duration::from_secs(20), "its thread ends");
+                std::thread::yield_now();
+            }
+        }
+    }
 
     #[test]
     fn a_manual_clock_runs_timers_in_order_of_time() {

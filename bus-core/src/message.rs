@@ -440,6 +440,9 @@ fn low_half(open: u64) -> u64 {
     open & u64::from(u32::MAX)
 }
 
+/// The largest message that is kept to be used again, in bytes.
+const LARGEST: usize = 512;
+
 /// A fired event.
 pub(crate) struct Firing<T> {
     head: Head,
@@ -567,7 +570,7 @@ impl<T: Event> Message for Firing<T> {
     }
 
     fn spend(&mut self) -> bool {
-        let is_kept = self.route.is_plain;
+        let is_kept = self.route.is_plain && size_of::<Self>() <= LARGEST;
         if is_kept {
             if self.head.more.get().is_some() {
                 self.head.more = OnceBox::new();
@@ -712,11 +715,41 @@ mod tests {
     use super::*;
     use crate::bus::Bus;
     use crate::clock::Clock;
+    use crate::event::{EventDescriptor, Topic};
     use crate::events::Stopping;
     use crate::service::Service;
 
     static HEAR: fn(&Stopping) = |_| {};
     static FAIL: fn(&Stopping) -> HandlerResult = |_| Err(Failure::internal("it ran"));
+
+    #[test]
+    fn what_is_spent_keeps_nothing_of_what_it_was_and_is_small() {
+        struct Large(#[expect(dead_code, reason = "its size is what counts")] [u8; LARGEST]);
+        static LARGE: EventDescriptor = EventDescriptor {
+            place: crate::__place!(),
+            exchange: "bus",
+            key: "large",
+            payload: PayloadDescriptor::local::<Large>(),
+            upcasts: &[],
+            local: true,
+        };
+        impl Event for Large {
+            const EVENT: Topic<Self> = Topic::new(&LARGE);
+        }
+
+        let bus = crate::Builder::new().build().expect("a bus");
+        let service = Arc::new(Service::new("service".into(), &Clock::system(), 8, None));
+        let route = Arc::new(Route::new(vec![Binding::plain(&service, &HEAR)]));
+        let head = || {
+            let head = Head::new(&bus, route.deliveries);
+            head.time(|| bus.clock().time());
+            head
+        };
+        let mut small = Firing::new(head(), route.clone(), Stopping {});
+        assert!(small.spend() && small.get().is_none() && small.head.more.get().is_none());
+        let mut large = Firing::new(head(), route.clone(), Large([0; LARGEST]));
+        assert!(!large.spend());
+    }
 
     #[test]
     fn of_a_group_that_is_cut_short_the_listener_that_has_begun_runs_and_no_other() {

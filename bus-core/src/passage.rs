@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::binding::Binding;
 use crate::bus::Bus;
@@ -31,10 +31,17 @@ pub(crate) struct EventPassage {
     epoch: u64,
     lane: Arc<Lane>,
     numbers: Numbers,
-    /// The route, where that holds no value of a user's.
-    route: Option<Arc<Route>>,
+    route: Via,
     /// Messages that were handled.
     used: RefCell<Vec<MessageRef>>,
+}
+
+/// How a passage has its route.
+enum Via {
+    /// For good, where it holds no value of a user's.
+    Kept(Arc<Route>),
+    /// As long as others have it.
+    Known(Weak<Route>),
 }
 
 /// The passage of one thread for one command.
@@ -107,33 +114,31 @@ impl EventPassage {
             epoch,
             lane: lane.clone(),
             numbers: Numbers::default(),
-            route: route.is_plain.then(|| route.clone()),
+            route: if route.is_plain {
+                Via::Kept(route.clone())
+            } else {
+                Via::Known(Arc::downgrade(route))
+            },
             used: RefCell::default(),
         })
     }
 
-    /// Whether it keeps its route itself.
-    #[inline]
-    pub(crate) fn has_route(&self) -> bool {
-        self.route.is_some()
-    }
-
     /// Puts an event into the mailboxes; by the table, if the bus is not what it was, or a mailbox is far
-    /// over its bound. `own` is the route, unless the passage has it, and `quiet` whether no handler runs on
-    /// this thread.
+    /// over its bound. `quiet` is whether no handler runs on this thread.
     #[inline]
     pub(crate) fn fire<E: Event>(
         &self,
         bus: &Bus,
         descriptor: &'static EventDescriptor,
-        own: Option<Arc<Route>>,
         event: E,
         quiet: bool,
     ) -> Receipt {
-        let route = match (own, &self.route) {
-            (Some(own), _) => Cow::Owned(own),
-            (None, Some(route)) => Cow::Borrowed(route),
-            (None, None) => return bus.fire_by_table(descriptor, event),
+        let route = match &self.route {
+            Via::Kept(route) => Cow::Borrowed(route),
+            Via::Known(route) => match route.upgrade() {
+                Some(route) => Cow::Owned(route),
+                None => return bus.fire_by_table(descriptor, event),
+            },
         };
         if route.groups.len() > 1 && !self.enter(bus, &route) {
             return bus.fire_by_table(descriptor, event);
@@ -315,12 +320,12 @@ mod tests {
         const EVENT: Topic<Self> = Topic::new(&SUBMIT);
     }
 
-    /// The passage of this thread for orders, and their route.
-    fn passage(bus: &Bus) -> (EventPassage, Arc<Route>) {
+    /// The passage of this thread for orders.
+    fn passage(bus: &Bus) -> EventPassage {
         let route = bus.route(SUBMIT.exchange, SUBMIT.key);
         let lane = bus.0.lanes.open(&bus.0.fired);
         let passage = EventPassage::new(bus, bus.epoch(), &SUBMIT, &route, &lane);
-        (passage.expect("a passage"), route)
+        passage.expect("a passage")
     }
 
     #[test]
@@ -334,9 +339,9 @@ mod tests {
         };
         let bus = crate::Builder::new().register_listener(("order", "#"), listener()).build();
         let bus = bus.expect("a bus");
-        let (passage, route) = passage(&bus);
+        let passage = passage(&bus);
         let second = bus.register_listener(("order", "#"), listener()).expect("a listener");
-        let receipt = passage.fire(&bus, &SUBMIT, Some(route), Order(1), true);
+        let receipt = passage.fire(&bus, &SUBMIT, Order(1), true);
         assert_eq!(receipt.handled().wait().expect("accepted").len(), 2);
         assert_eq!((heard.load(Ordering::Relaxed), bus.stats().fired), (2, 1));
         drop(second);
@@ -355,8 +360,8 @@ mod tests {
         let bus = bus.build().expect("a bus");
         // Dropped first, so that the bus can stop.
         let release = release;
-        let (passage, route) = passage(&bus);
-        let fire = |number| passage.fire(&bus, &SUBMIT, Some(route.clone()), Order(number), true);
+        let passage = passage(&bus);
+        let fire = |number| passage.fire(&bus, &SUBMIT, Order(number), true);
         drop(fire(0));
         has_come.recv().expect("the first is with the listener");
         let most = u32::try_from(Limit::Hard.of(1)).expect("few");

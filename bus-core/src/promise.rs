@@ -493,6 +493,24 @@ impl<T, E> Default for Slot<T, E> {
     }
 }
 
+impl<T, E> Answer<T, E> {
+    /// Takes the answer, if it is there; nothing if it is still to come, and its waker is none that is
+    /// `known`.
+    fn take_unless(
+        &mut self,
+        known: impl FnOnce(&Waker) -> bool,
+    ) -> Option<Poll<Result<T, ExecuteError<E>>>> {
+        match self {
+            Self::Open(waker) => waker.as_ref().is_some_and(known).then_some(Poll::Pending),
+            Self::Taken => Some(Poll::Pending),
+            Self::There(_) => match std::mem::replace(self, Self::Taken) {
+                Self::There(answer) => Some(Poll::Ready(answer)),
+                Self::Open(_) | Self::Taken => Some(Poll::Pending),
+            },
+        }
+    }
+}
+
 impl<T, E> Slot<T, E> {
     fn lock(&self) -> BriefGuard<'_, Answer<T, E>> {
         self.0.lock()
@@ -516,29 +534,21 @@ impl<T, E> Slot<T, E> {
     }
 
     pub(crate) fn take(&self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
-        let mut state = self.lock();
-        if let Answer::Open(waker) = &mut *state {
-            if waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                return Poll::Pending;
-            }
-            drop(state);
-            // It may be another's, who does there as he likes.
-            let new = cx.waker().clone();
-            state = self.lock();
-            if let Answer::Open(waker) = &mut *state {
-                let old = waker.replace(new);
-                drop(state);
-                drop(old);
-                return Poll::Pending;
-            }
+        let taken = self.lock().take_unless(|waker| waker.will_wake(cx.waker()));
+        if let Some(taken) = taken {
+            return taken;
         }
-        match &*state {
-            Answer::There(_) => match std::mem::replace(&mut *state, Answer::Taken) {
-                Answer::There(answer) => Poll::Ready(answer),
-                Answer::Open(_) | Answer::Taken => Poll::Pending,
-            },
-            Answer::Open(_) | Answer::Taken => Poll::Pending,
-        }
+        // It may be another's, who does as he likes where it is made and dropped: nothing is held there.
+        let mut waker = Some(cx.waker().clone());
+        let taken = {
+            let mut state = self.lock();
+            if let Answer::Open(known) = &mut *state {
+                std::mem::swap(known, &mut waker);
+            }
+            state.take_unless(|_| true)
+        };
+        drop(waker);
+        taken.unwrap_or(Poll::Pending)
     }
 }
 
@@ -568,6 +578,8 @@ impl<T: Send, E: Send> Reply<T, E> for Slot<T, E> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Wake;
+
     use super::*;
 
     #[test]
@@ -597,5 +609,34 @@ mod tests {
         assert_eq!(promise.wait_timeout(Duration::from_millis(1)), Err(ExecuteError::Timeout));
         let promise = Promise::new(slot, Some(far)).timeout(Duration::from_millis(1));
         assert_eq!(futures_lite::future::block_on(promise), Err(ExecuteError::Timeout));
+    }
+
+    /// A waker that looks whether the answer is there when it is dropped.
+    struct Looks(Arc<Slot<u32, Infallible>>);
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            self.0.is_filled();
+        }
+    }
+
+    #[test]
+    fn nothing_is_held_where_a_waker_goes() {
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let slot = Arc::new(Slot::<u32, Infallible>::default());
+            let waker = || Waker::from(Arc::new(Looks(slot.clone())));
+            for waker in [waker(), waker()] {
+                assert!(slot.take(&mut Context::from_waker(&waker)).is_pending());
+            }
+            slot.fill(Ok(7));
+            let _ = done.send(slot.take(&mut Context::from_waker(Waker::noop())));
+        });
+        let answer = is_done.recv_timeout(Duration::from_secs(20)).expect("an answer");
+        assert_eq!(answer, Poll::Ready(Ok(7)));
     }
 }

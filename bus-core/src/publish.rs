@@ -118,8 +118,8 @@ impl Bus {
                 Called::Stopped(stopped) => return self.go_on(event, *stopped),
                 Called::Not => {}
             },
-            Way::Passage(passage, route, quiet) => {
-                return passage.fire(self, descriptor, route, event, quiet);
+            Way::Passage(passage, quiet) => {
+                return passage.fire(self, descriptor, event, quiet);
             }
             Way::Around => {}
         }

@@ -1,7 +1,8 @@
 //! The routes that a thread has found before, by the static descriptors of their events.
 //!
 //! Whatever may make a route another one gives the bus another epoch, and then nothing that was kept of
-//! it counts. Handles on routes are weak, but for those of [`Direct`], which hold no value of a user.
+//! it counts. Handles on routes are weak, but for those of [`Direct`] and of plain listeners, which hold no
+//! value of a user.
 
 use std::any::Any;
 use std::rc::Rc;
@@ -45,9 +46,8 @@ struct Place {
 pub(crate) enum Way<E> {
     /// They are called.
     Direct(Rc<Direct<E>>),
-    /// By their mailboxes: the route, unless the passage has it, and whether no handler runs on this
-    /// thread.
-    Passage(Rc<EventPassage>, Option<Arc<Route>>, bool),
+    /// By their mailboxes; whether no handler runs on this thread.
+    Passage(Rc<EventPassage>, bool),
     /// By the table.
     Around,
 }
@@ -171,13 +171,7 @@ pub(crate) fn way<E: Event>(bus: &Bus, descriptor: &'static EventDescriptor) -> 
             }
             // Where handlers are called directly, the thread's lane stands for them.
             Known::Passage(passage) if !stack.is_direct() => {
-                let own = (!passage.has_route()).then(|| place.route.upgrade());
-                // A route that was forgotten is found by the table.
-                let way = match own {
-                    Some(None) => Way::Around,
-                    own => Way::Passage(passage.clone(), own.flatten(), stack.is_quiet()),
-                };
-                Some(way)
+                Some(Way::Passage(passage.clone(), stack.is_quiet()))
             }
             Known::Direct(_) | Known::Passage(_) | Known::CallPassage(_) | Known::Around => {
                 Some(Way::Around)

@@ -221,7 +221,12 @@ impl Bus {
         let table = self.table();
         let mut waiting: HashMap<usize, u64> = HashMap::new();
         for service in &table.services {
-            service.each_waiting(|binding| *waiting.entry(address(binding)).or_default() += 1);
+            // Counted afterwards: those who fire wait meanwhile.
+            let mut addresses = Vec::new();
+            service.each_waiting(|binding| addresses.push(address(binding)));
+            for address in addresses {
+                *waiting.entry(address).or_default() += 1;
+            }
         }
         self.0.lanes.counted(|direct| {
             let of = |binding: Arc<Binding>, default| {

@@ -119,3 +119,55 @@ impl<T> Brief<T> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+#[cfg(all(test, not(autobus_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thread_at_a_time_has_what_is_held_briefly() {
+        let count = Brief::new((0_u64, 0_u64));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let mut count = count.lock();
+                        count.0 += 1;
+                        count.1 = count.0;
+                    }
+                });
+            }
+        });
+        assert_eq!(count.into_inner(), (80_000, 80_000));
+    }
+
+    #[test]
+    fn whoever_finds_it_held_for_long_gets_it_at_last() {
+        let value = Brief::new(0);
+        let (come, has_come) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let held = value.lock();
+            scope.spawn(|| {
+                let _ = come.send(());
+                *value.lock() += 1;
+            });
+            let _ = has_come.recv();
+            // Longer than it spins and lets others go first.
+            (0..10_000).for_each(|_| std::thread::yield_now());
+            drop(held);
+        });
+        assert_eq!(value.into_inner(), 1);
+    }
+
+    #[test]
+    fn a_panic_lets_it_go() {
+        let value = Brief::new(0);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut held = value.lock();
+            *held = 1;
+            panic!("while it is held");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(*value.lock(), 1);
+    }
+}

@@ -1,8 +1,9 @@
 //! Messages that a service has handled, for those who send it more.
 //!
 //! Memory that one thread takes and another gives back costs several times of what it costs where the same
-//! thread does both. So the service keeps the messages that it has the last handle on, once what
-//! they carry is dropped, and threads that fire take some of them at a time.
+//! thread does both. So the service keeps the small messages that it has the last handle on, once what
+//! they carry is dropped, and threads that fire take some of them at a time. It frees those that nobody has
+//! needed for a while.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,36 +12,63 @@ use crate::message::MessageRef;
 /// How many change hands at once.
 pub(crate) const AT_ONCE: usize = 32;
 
+/// How many are kept at the most.
+const MOST: usize = 1_024;
+
 /// What is kept of one service.
 #[derive(Default)]
-pub(crate) struct Used(Mutex<Vec<MessageRef>>);
+pub(crate) struct Used(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    messages: Vec<MessageRef>,
+    /// The fewest that there were since the last [trim](Used::trim): so many nobody has needed.
+    fewest: usize,
+}
 
 impl Used {
-    fn lock(&self) -> MutexGuard<'_, Vec<MessageRef>> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps `messages`, up to so many at all.
-    pub(super) fn give(&self, messages: &mut Vec<MessageRef>, most: usize) {
-        let mut kept = self.lock();
-        let room = most.saturating_sub(kept.len()).min(messages.len());
-        kept.extend(messages.drain(..room));
+    /// Keeps `messages`, as far as there is room in what is kept of a mailbox of this bound.
+    pub(super) fn give(&self, messages: &mut Vec<MessageRef>, bound: usize) {
+        {
+            let mut kept = self.lock();
+            let room = bound.min(MOST).saturating_sub(kept.messages.len());
+            let some = messages.drain(..room.min(messages.len()));
+            kept.messages.extend(some);
+        }
+        messages.clear();
     }
 
     /// Takes a few.
     pub(crate) fn take(&self, into: &mut Vec<MessageRef>) {
         let mut kept = self.lock();
-        let from = kept.len().saturating_sub(AT_ONCE);
-        into.extend(kept.drain(from..));
+        let left = kept.messages.len().saturating_sub(AT_ONCE);
+        into.extend(kept.messages.drain(left..));
+        kept.fewest = kept.fewest.min(left);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.lock().messages.is_empty()
     }
 
-    /// Frees them.
+    /// Frees those that nobody has needed since it was called last.
+    pub(super) fn trim(&self) {
+        let unneeded = {
+            let mut kept = self.lock();
+            let left = kept.messages.len() - kept.fewest;
+            kept.fewest = left;
+            kept.messages.split_off(left)
+        };
+        drop(unneeded);
+    }
+
+    /// Frees all.
     pub(super) fn clear(&self) {
-        drop(std::mem::take(&mut *self.lock()));
+        let all = std::mem::take(&mut *self.lock());
+        drop(all);
     }
 }
 
@@ -57,7 +85,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::event::{Event, EventDescriptor, PayloadDescriptor, Topic};
     use crate::handler::{HandlerResult, Options, Plain};
-    use crate::message::Head;
+    use crate::message::{Deliveries, Firing, Head};
     use crate::passage::EventPassage;
     use crate::receipt::Receipt;
     use crate::router::Route;
@@ -67,6 +95,15 @@ mod tests {
     struct Parcel(u64, #[expect(dead_code, reason = "its end is what counts")] Arc<()>);
 
     struct Letter(u64);
+
+    struct Bomb(u64);
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            let is_served = thread::current().name() == Some("post");
+            assert!(!is_served || !self.0.is_multiple_of(3), "every third one");
+        }
+    }
 
     macro_rules! event {
         ($name:ident, $descriptor:ident, $key:literal) => {
@@ -86,6 +123,7 @@ mod tests {
     }
     event!(Parcel, PARCEL, "post.parcel");
     event!(Letter, LETTER, "post.letter");
+    event!(Bomb, BOMB, "post.bomb");
 
     static LETTERS: AtomicU64 = AtomicU64::new(0);
 
@@ -93,16 +131,18 @@ mod tests {
         let is_odd = parcel.0 % 2 == 1;
         if is_odd { Err(crate::failure::Failure::internal("it is odd")) } else { Ok(()) }
     };
+    static DEFUSED: fn(&Bomb) = |_| {};
     static LETTERED: fn(&Letter) = |letter| {
         LETTERS.fetch_add(letter.0, Ordering::Relaxed);
     };
 
-    /// A bus beside a service that hears both kinds on a thread of its own, and the ways there from here.
+    /// A bus beside a service that hears all kinds on a thread of its own, and the ways there from here.
     struct Post {
         bus: Running,
         service: Arc<Service>,
         parcels: EventPassage,
         letters: EventPassage,
+        bombs: EventPassage,
     }
 
     impl Post {
@@ -122,20 +162,25 @@ mod tests {
                 let route = Route::new(vec![listener]);
                 let route = Arc::new(route.of("post".into(), "post".into()));
                 let passage = EventPassage::new(&bus, bus.epoch(), descriptor, &route, &lane);
-                passage.filter(EventPassage::has_route).expect("a passage with its route")
+                passage.expect("a passage")
             };
             let parcels = passage(&PARCEL, &PARCELLED);
             let letters = passage(&LETTER, &LETTERED);
-            Self { bus, service, parcels, letters }
+            let bombs = passage(&BOMB, &DEFUSED);
+            Self { bus, service, parcels, letters, bombs }
         }
 
         fn parcel(&self, number: u64, guard: &Arc<()>) -> Receipt {
             let parcel = Parcel(number, guard.clone());
-            self.parcels.fire(&self.bus, &PARCEL, None, parcel, true)
+            self.parcels.fire(&self.bus, &PARCEL, parcel, true)
         }
 
         fn letter(&self, number: u64) -> Receipt {
-            self.letters.fire(&self.bus, &LETTER, None, Letter(number), true)
+            self.letters.fire(&self.bus, &LETTER, Letter(number), true)
+        }
+
+        fn bomb(&self, number: u64) -> Receipt {
+            self.bombs.fire(&self.bus, &BOMB, Bomb(number), true)
         }
     }
 
@@ -222,21 +267,56 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_kept_than_there_is_room_for() {
+    fn a_payload_that_panics_when_it_is_dropped_harms_no_other() {
+        let post = Post::new();
+        for number in 0..2 * AT_ONCE as u64 {
+            drop(post.bomb(number));
+            drop(post.letter(0));
+        }
+        assert_eq!(post.letter(0).handled().wait().expect("accepted").len(), 1);
+        soon("everything is done", || post.service.mailbox.is_idle());
+    }
+
+    /// So many messages that were handled.
+    fn messages(count: usize) -> Vec<MessageRef> {
         let bus = crate::Builder::new().build().expect("a bus");
+        let route = Arc::new(Route::default());
         let message = || {
-            let head = Head::new(&bus, crate::message::Deliveries::NONE);
-            let route = Arc::new(Route::default());
-            MessageRef::new(crate::message::Firing::new(head, route, Letter(0)))
+            let head = Head::new(&bus, Deliveries::NONE);
+            MessageRef::new(Firing::new(head, route.clone(), Letter(0)))
         };
+        std::iter::repeat_with(message).take(count).collect()
+    }
+
+    #[test]
+    fn no_more_is_kept_than_there_is_room_for() {
         let used = Used::default();
-        let mut messages: Vec<_> = std::iter::repeat_with(message).take(50).collect();
-        used.give(&mut messages, 40);
-        assert_eq!((used.lock().len(), messages.len()), (40, 10));
+        let kept = || used.lock().messages.len();
+        used.give(&mut messages(50), 40);
+        assert_eq!(kept(), 40);
         let mut taken = Vec::new();
         used.take(&mut taken);
-        assert_eq!((used.lock().len(), taken.len()), (40 - AT_ONCE, AT_ONCE));
+        assert_eq!((kept(), taken.len()), (40 - AT_ONCE, AT_ONCE));
         used.take(&mut taken);
-        assert_eq!((used.is_empty(), taken.len()), (true, 40));
+        assert_eq!((kept(), taken.len()), (0, 40));
+        used.give(&mut messages(2 * MOST), usize::MAX);
+        assert_eq!(kept(), MOST);
+    }
+
+    #[test]
+    fn what_nobody_has_needed_for_a_while_is_freed_and_no_more() {
+        let used = Used::default();
+        let kept = || used.lock().messages.len();
+        used.give(&mut messages(100), usize::MAX);
+        used.trim();
+        assert_eq!(kept(), 100);
+        // Those are needed.
+        let mut taken = Vec::new();
+        used.take(&mut taken);
+        used.give(&mut taken, usize::MAX);
+        used.trim();
+        assert_eq!(kept(), AT_ONCE);
+        used.trim();
+        assert_eq!(kept(), 0);
     }
 }

@@ -185,7 +185,9 @@ impl<E> Mailbox<E> {
     pub(crate) fn take_as_substitute(&self) -> VecDeque<E> {
         let mut queue = self.lock();
         if self.is_recalled() || queue.entries.is_empty() {
-            queue.vacate();
+            let home = queue.vacate();
+            drop(queue);
+            home.into_iter().for_each(Waker::wake);
             return VecDeque::new();
         }
         std::mem::take(&mut queue.entries).into()
@@ -201,8 +203,11 @@ impl<E> Mailbox<E> {
     pub(crate) fn give_up(&self, rest: VecDeque<E>) -> bool {
         let mut queue = self.lock();
         queue.put_back(rest);
-        queue.vacate();
-        !self.is_recalled() && self.appoint(&mut queue)
+        let home = queue.vacate();
+        let substitute = !self.is_recalled() && self.appoint(&mut queue);
+        drop(queue);
+        home.into_iter().for_each(Waker::wake);
+        substitute
     }
 
     /// As [`give_up`](Self::give_up), for the service's own thread: a handler of it waits, so it
@@ -232,7 +237,8 @@ impl<E> Mailbox<E> {
 
     /// The appointed substitute could not be started.
     pub(crate) fn dismiss(&self) {
-        self.lock().vacate();
+        let home = self.lock().vacate();
+        home.into_iter().for_each(Waker::wake);
         self.leave();
     }
 
@@ -279,10 +285,10 @@ impl<E> Queue<E> {
         self.entries = entries;
     }
 
-    fn vacate(&mut self) {
+    /// Nobody consumes any more. The service's own thread, if it waits, is to be woken once nothing is held.
+    #[must_use]
+    fn vacate(&mut self) -> Option<Waker> {
         self.consumer = Consumer::Nobody;
-        if let Some(home) = self.home.take() {
-            home.wake();
-        }
+        self.home.take()
     }
 }

@@ -60,7 +60,8 @@ const STREAK: u32 = 16;
 /// How many synchronous deliveries run before asynchronous ones get their turn.
 const FAIRNESS: usize = 32;
 
-/// How long a service that has nothing to do keeps used messages.
+/// How long a service keeps used messages that nobody needs, if it sleeps by then. Those who fire keep the few
+/// that they have taken.
 const KEPT_FOR: Duration = Duration::from_millis(100);
 
 /// Starts the thread of `service`. It makes the state and reports on `ready`; once the bus opens
@@ -111,6 +112,7 @@ fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
         waited: Cell::new(false),
         streak: Cell::new(0),
         used: RefCell::default(),
+        trims: Cell::new(None),
     });
     let _standing = stand::home(&worker);
     service.turn.acquire();
@@ -145,6 +147,8 @@ pub(super) struct Worker {
     streak: Cell<u32>,
     /// Messages that were handled, until there are enough to be given to others.
     used: RefCell<Vec<MessageRef>>,
+    /// When those of them that nobody has needed are freed.
+    trims: Cell<Option<Instant>>,
 }
 
 /// What became of the first delivery in line.
@@ -183,17 +187,19 @@ impl Worker {
         }
     }
 
-    /// Sleeps until there is something to do, and frees what was kept for that if it takes long.
+    /// Sleeps until there is something to do, or to free what was kept for that and not needed.
     fn sleep(&self) {
         if self.used.borrow().is_empty() && self.service.used.is_empty() {
             park::park(None);
             return;
         }
-        let from = Instant::now();
-        park::park(Some(later(from, KEPT_FOR)));
-        if from.elapsed() >= KEPT_FOR {
+        let trims = self.trims.get().unwrap_or_else(|| later(Instant::now(), KEPT_FOR));
+        park::park(Some(trims));
+        let is_due = trims <= Instant::now();
+        self.trims.set(Some(trims).filter(|_| !is_due));
+        if is_due {
             self.used.take();
-            self.service.used.clear();
+            self.service.used.trim();
         }
     }
 
@@ -375,7 +381,6 @@ impl Worker {
             used.push(message);
             if used.len() >= AT_ONCE {
                 self.service.used.give(&mut used, self.service.mailbox.bound);
-                used.clear();
             }
         }
     }
