@@ -38,7 +38,8 @@ pub(crate) mod thread {
     }
 }
 
-/// A lock for what takes a few instructions, such as moving a value, and runs nothing of a user's.
+/// A lock for what takes moments, such as moving a value, and neither blocks nor runs anything of a user's. At the
+/// worst it is held while a line grows, or is looked through.
 ///
 /// Its end is a plain store, where that of std's mutex is a second locked instruction, which has to look
 /// whether somebody sleeps. Nobody does: whoever finds it held spins, then lets others go first, and at last
