@@ -9,7 +9,7 @@ use event_listener::Event;
 
 use crate::binding::Defaults;
 use crate::catalog::Catalog;
-use crate::clock::Clock;
+use crate::clock::{Clock, TimerId};
 use crate::context::Context;
 use crate::dead_letter::{DeadLetters, Graves};
 use crate::delivery::Delivery;
@@ -82,7 +82,8 @@ pub(crate) struct Shared {
 /// Deliveries that wait for their next attempt.
 #[derive(Default)]
 struct Retries {
-    waiting: HashMap<u64, Delivery>,
+    /// By number, with the timer of the attempt once that is set.
+    waiting: HashMap<u64, (Delivery, Option<TimerId>)>,
     next: u64,
 }
 
@@ -313,7 +314,7 @@ impl Bus {
             let mut retries = self.retries();
             retries.next += 1;
             let number = retries.next;
-            retries.waiting.insert(number, delivery);
+            retries.waiting.insert(number, (delivery, None));
             number
         };
         if self.table().phase != Phase::Open {
@@ -321,20 +322,26 @@ impl Bus {
             return;
         }
         let bus = Arc::downgrade(&self.0);
-        self.clock().at(self.clock().after(wait), move || {
+        let timer = self.clock().at(self.clock().after(wait), move || {
             if let Some(shared) = bus.upgrade() {
                 Self(shared).retry_now(number);
             }
         });
+        if let Some((_, kept)) = self.retries().waiting.get_mut(&number) {
+            *kept = Some(timer);
+        }
     }
 
     fn retry_now(&self, number: u64) {
         // In one step, so that who looks for it meanwhile finds it here or there.
-        let refused = {
+        let (timer, refused) = {
             let mut retries = self.retries();
-            let delivery = retries.waiting.remove(&number);
-            delivery.and_then(|delivery| delivery.enqueue(self).err())
+            let Some((delivery, timer)) = retries.waiting.remove(&number) else { return };
+            (timer, delivery.enqueue(self).err())
         };
+        if let Some(timer) = timer {
+            self.clock().cancel(timer);
+        }
         let Some(delivery) = refused else { return };
         if let Some(caller) = delivery.message.call() {
             caller.fail(CallFault::Closed);

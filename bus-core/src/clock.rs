@@ -74,6 +74,7 @@ struct TimerState {
     alarm: Option<Instant>,
     next: u64,
     thread: bool,
+    retired: bool,
     closed: bool,
 }
 
@@ -192,7 +193,19 @@ impl Clock {
 
     /// Takes a timer back; nothing if it ran already.
     pub(crate) fn cancel(&self, id: TimerId) {
-        self.0.timers.lock().due.remove(&id);
+        let mut state = self.0.timers.lock();
+        let timer = state.due.remove(&id);
+        if state.retired && state.due.is_empty() {
+            self.0.timers.changed.notify_one();
+        }
+        drop(state);
+        drop(timer);
+    }
+
+    /// Its bus has stopped: it has a thread only while timers are set, whoever still has a handle on it.
+    pub(crate) fn retire(&self) {
+        self.0.timers.lock().retired = true;
+        self.0.timers.changed.notify_one();
     }
 
     /// Completes at `deadline`.
@@ -214,16 +227,12 @@ impl Drop for Inner {
     }
 }
 
-/// How long the clock's thread waits for another timer.
-const LINGER: Duration = Duration::from_secs(1);
-
 impl Timers {
     fn lock(&self) -> MutexGuard<'_, TimerState> {
         lock(&self.state)
     }
 
-    /// What the clock's thread does until the clock is dropped, or nothing has been due for a while: whoever
-    /// keeps something of a bus that has ended keeps no thread with it.
+    /// What the clock's thread does until the clock is dropped, or no timer is set on one that has retired.
     fn run(&self) {
         let mut state = self.lock();
         while !state.closed {
@@ -241,15 +250,11 @@ impl Timers {
                     let wait = self.changed.wait_timeout(state, at - now);
                     wait.unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => {
-                    let wait = self.changed.wait_timeout(state, LINGER);
-                    let (mut state, waited) = wait.unwrap_or_else(PoisonError::into_inner);
-                    if waited.timed_out() && state.due.is_empty() {
-                        state.thread = false;
-                        return;
-                    }
-                    state
+                None if state.retired => {
+                    state.thread = false;
+                    return;
                 }
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }
@@ -322,18 +327,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_thread_of_a_clock_that_has_nothing_to_do_ends_and_another_runs_the_next_timer() {
+    fn a_bus_that_has_stopped_leaves_neither_timers_nor_a_thread() {
+        let hour = Duration::from_secs(3600);
+        let refuse = |_: u32| Err::<(), _>("not now");
+        let bus = crate::Builder::new().retry(1, &[hour]).register_listener("tick", refuse);
+        let bus = bus.build().expect("a bus");
+        let clock = bus.clock().clone();
+        drop(bus.fire_event("tick", 1));
+        let from = Instant::now();
+        while !clock.0.timers.lock().thread {
+            assert!(from.elapsed() < Duration::from_secs(20), "it is to be tried again");
+            std::thread::yield_now();
+        }
+        bus.shutdown().expect("it stops");
+        assert!(clock.0.timers.lock().due.is_empty());
+        while clock.0.timers.lock().thread {
+            assert!(from.elapsed() < Duration::from_secs(20), "its thread ends");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_clock_that_has_retired_has_a_thread_only_while_timers_are_set() {
         let clock = Clock::system();
-        for _ in 0..2 {
-            let (run, has_run) = std::sync::mpsc::channel();
-            clock.at(Instant::now(), move || run.send(()).unwrap_or_default());
-            has_run.recv_timeout(Duration::from_secs(20)).expect("it runs");
+        let has_thread = || clock.0.timers.lock().thread;
+        let thread_ends = || {
             let from = Instant::now();
-            while clock.0.timers.lock().thread {
+            while has_thread() {
                 assert!(from.elapsed() < Duration::from_secs(20), "its thread ends");
                 std::thread::yield_now();
             }
+        };
+        let run_one = || {
+            let (run, has_run) = std::sync::mpsc::channel();
+            clock.at(clock.now(), move || run.send(()).unwrap_or_default());
+            has_run.recv_timeout(Duration::from_secs(20)).expect("it runs");
+        };
+        clock.retire();
+        run_one();
+        thread_ends();
+        let never = clock.at(clock.after(Duration::from_secs(3600)), || {});
+        run_one();
+        // It sleeps for an hour.
+        while clock.0.timers.lock().alarm != Some(never.0) {
+            std::thread::yield_now();
         }
+        assert!(has_thread());
+        clock.cancel(never);
+        thread_ends();
     }
 
     #[test]

@@ -180,6 +180,7 @@ pub(crate) fn shutdown(bus: &Bus, limit: Duration) -> Result<()> {
     let closed = bus.0.remote.as_ref().map_or(Ok(()), |remote| {
         remote.close(deadline.max(Instant::now() + Duration::from_secs(1)))
     });
+    bus.clock().retire();
     if drained && stuck.is_empty() {
         return match closed {
             Ok(()) => {

@@ -474,7 +474,7 @@ impl<T> Firing<T> {
     #[inline]
     pub(crate) fn renew(&mut self, head: Head, payload: T) {
         self.payload = Stored::Inline(payload);
-        // One by one: together they were read again before they are written, which takes 3 ns.
+        // One by one: as a whole it would be put together elsewhere first, and read again too early for that.
         let Head { seq, open, more } = head;
         (self.head.seq, self.head.open, self.head.more) = (seq, open, more);
     }

@@ -202,6 +202,7 @@ impl Receipt {
         match self {
             Self { state: State::Heard(by), late: None } => Ok(Accepted { routed: !by.is_empty() }),
             Self { state: State::Enqueued(message), late: None } => {
+                // Moved out, so that nothing is looked at again to drop the rest.
                 drop(message);
                 Ok(Accepted { routed: true })
             }

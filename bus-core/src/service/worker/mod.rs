@@ -147,7 +147,7 @@ pub(super) struct Worker {
     streak: Cell<u32>,
     /// Messages that were handled, until there are enough to be given to others.
     used: RefCell<Vec<MessageRef>>,
-    /// When those of them that nobody has needed are freed.
+    /// When those that the service keeps and nobody has needed are freed.
     trims: Cell<Option<Instant>>,
 }
 
@@ -189,7 +189,10 @@ impl Worker {
 
     /// Sleeps until there is something to do, or to free what was kept for that and not needed.
     fn sleep(&self) {
-        if self.used.borrow().is_empty() && self.service.used.is_empty() {
+        if self.service.used.is_empty() {
+            // Too few are left to be worth a look later.
+            self.used.borrow_mut().clear();
+            self.trims.set(None);
             park::park(None);
             return;
         }
@@ -198,7 +201,6 @@ impl Worker {
         let is_due = trims <= Instant::now();
         self.trims.set(Some(trims).filter(|_| !is_due));
         if is_due {
-            self.used.take();
             self.service.used.trim();
         }
     }
