@@ -10,16 +10,23 @@ use triomphe::Arc;
 /// How many items that are done change hands at once.
 pub(crate) const AT_ONCE: usize = 32;
 
-/// Holds what is held for a few instructions.
+/// Holds what is held for moments.
 pub(crate) fn brief<T>(mutex: &SpinMutex<T>) -> SpinMutexGuard<'_, T> {
+    /// How often it looks before it lets others go first.
+    const LOOKS: u32 = 32;
+    let mut looks = 0;
     loop {
         match mutex.try_lock() {
             Some(guard) => return guard,
+            None if looks < LOOKS => std::hint::spin_loop(),
             None => thread::yield_now(),
         }
+        looks += 1;
     }
 }
 
+/// Not in a cache line of what those write who push.
+#[repr(align(64))]
 struct Backlog<T> {
     waiting: VecDeque<Arc<T>>,
     running: Option<Arc<T>>,
@@ -34,7 +41,7 @@ impl<T> Default for Backlog<T> {
 /// What waits for one consumer.
 pub(crate) struct Line<T> {
     /// Takes what is sent, and is taken whole; with the consumer while it sleeps.
-    mailbox: SpinMutex<(VecDeque<Arc<T>>, Option<Thread>)>,
+    mailbox: SpinMutex<(Vec<Arc<T>>, Option<Thread>)>,
     /// What was taken and has not started, which a shutdown refuses if a handler never ends; with what
     /// runs, if the rest of that can be refused.
     backlog: SpinMutex<Backlog<T>>,
@@ -56,7 +63,7 @@ impl<T> Line<T> {
     /// Puts something in; `count` is called while nobody else does.
     pub(crate) fn push<R>(&self, item: Arc<T>, count: impl FnOnce() -> R) -> R {
         let mut mailbox = brief(&self.mailbox);
-        mailbox.0.push_back(item);
+        mailbox.0.push(item);
         let counted = count();
         let consumer = mailbox.1.take();
         drop(mailbox);
@@ -66,19 +73,16 @@ impl<T> Line<T> {
         counted
     }
 
-    /// The next that was taken; `begin` is called while nobody else can take it, and says whether the rest
-    /// of it can be refused while it runs.
-    pub(crate) fn next(&self, begin: impl FnOnce() -> bool) -> Option<Arc<T>> {
-        let (next, _over) = {
-            let mut backlog = brief(&self.backlog);
-            let over = backlog.running.take();
-            let next = backlog.waiting.pop_front();
-            if next.is_some() && begin() {
-                backlog.running.clone_from(&next);
-            }
-            (next, over)
-        };
-        next
+    /// The next that was taken, and what ran before it; `begin` is called while nobody else can take it, and
+    /// says whether the rest of it can be refused while it runs.
+    pub(crate) fn next(&self, begin: impl FnOnce() -> bool) -> (Option<Arc<T>>, Option<Arc<T>>) {
+        let mut backlog = brief(&self.backlog);
+        let over = backlog.running.take();
+        let next = backlog.waiting.pop_front();
+        if next.is_some() && begin() {
+            backlog.running.clone_from(&next);
+        }
+        (next, over)
     }
 
     /// Gives what is done to those who push.
@@ -100,7 +104,9 @@ impl<T> Line<T> {
             mailbox.1 = Some(thread::current());
             return false;
         }
-        std::mem::swap(&mut mailbox.0, &mut brief(&self.backlog).waiting);
+        let mut backlog = brief(&self.backlog);
+        let room = Vec::from(std::mem::take(&mut backlog.waiting));
+        backlog.waiting = std::mem::replace(&mut mailbox.0, room).into();
         true
     }
 }

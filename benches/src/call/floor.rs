@@ -27,6 +27,7 @@ struct Call {
 #[derive(Default)]
 struct Service {
     line: Line<Call>,
+    accepted: AtomicU64,
     served: Served,
 }
 
@@ -47,7 +48,7 @@ impl Service {
                 self.served.started.store(started, Ordering::Release);
                 false
             };
-            while let Some(call) = self.line.next(begin) {
+            while let (Some(call), _) = self.line.next(begin) {
                 if !call.is_cancelled.load(Ordering::Acquire) {
                     let order = brief(&call.order).take().expect("once");
                     let price = catch_unwind(AssertUnwindSafe(|| price(order))).expect("no panic");
@@ -112,7 +113,11 @@ pub(super) fn in_flight() -> impl FnMut(u64, u64) -> Tally {
             _binding: binding.clone(),
         });
         let is_open = || epoch.load(Ordering::SeqCst) == 1;
-        service.line.push(call.clone(), || assert!(is_open(), "nobody stops it"));
+        service.line.push(call.clone(), || {
+            assert!(is_open(), "nobody stops it");
+            let number = service.accepted.load(Ordering::Relaxed) + 1;
+            service.accepted.store(number, Ordering::Release);
+        });
         (call, deadline)
     };
     move |first, n| flights(first, n, &call, |(call, deadline)| wait(&call, deadline, &waker))

@@ -25,7 +25,7 @@ struct Event {
     /// Deliveries that are not settled.
     open: AtomicU64,
     /// Who it went to, whatever is registered meanwhile.
-    _route: Arc<u64>,
+    route: Arc<u64>,
     /// Nothing once it is handled.
     order: Option<Order>,
 }
@@ -48,6 +48,8 @@ struct Listener {
 struct Service {
     line: Line<Event>,
     accepted: AtomicU64,
+    /// How many had started when somebody last had to look.
+    seen: AtomicU64,
     served: Served,
     /// Who waits until half of the mailbox has started.
     held_back: Mutex<Vec<Thread>>,
@@ -66,7 +68,12 @@ struct Served {
 
 impl Service {
     fn is_over(&self, number: u64, bound: usize) -> bool {
-        number > self.served.started.load(Ordering::SeqCst) + bound as u64
+        if number <= self.seen.load(Ordering::Relaxed) + bound as u64 {
+            return false;
+        }
+        let started = self.served.started.load(Ordering::SeqCst);
+        self.seen.store(started, Ordering::Relaxed);
+        number > started + bound as u64
     }
 
     /// Puts an event for so many listeners in, if the bus `is_open`; gives its number.
@@ -126,8 +133,19 @@ impl Service {
             many > 1
         };
         let (mut streak, mut used) = (0, Vec::new());
+        let mut reuse = |mut event: Arc<Event>| {
+            let Some(last) = Arc::get_mut(&mut event) else { return };
+            last.order = None;
+            used.push(event);
+            if used.len() >= AT_ONCE {
+                self.line.give(&mut used);
+            }
+        };
         loop {
-            while let Some(mut event) = self.line.next(begin) {
+            loop {
+                let (next, over) = self.line.next(begin);
+                over.into_iter().for_each(&mut reuse);
+                let Some(event) = next else { break };
                 streak += 1;
                 self.tell(bound);
                 let handled = catch_unwind(AssertUnwindSafe(|| {
@@ -144,13 +162,7 @@ impl Service {
                 }
                 let done = self.served.done.load(Ordering::Relaxed) + many;
                 self.served.done.store(done, Ordering::Release);
-                if let Some(last) = Arc::get_mut(&mut event) {
-                    last.order = None;
-                    used.push(event);
-                    if used.len() >= AT_ONCE {
-                        self.line.give(&mut used);
-                    }
-                }
+                reuse(event);
             }
             if self.line.take() {
                 continue;
@@ -210,12 +222,13 @@ impl Bus {
         });
         if let Some(mut spare) = spare
             && let Some(event) = Arc::get_mut(&mut spare)
+            && Arc::ptr_eq(&event.route, &self.route)
         {
             event.order = Some(order);
             event.open = open;
             return spare;
         }
-        Arc::new(Event { open, _route: self.route.clone(), order: Some(order) })
+        Arc::new(Event { open, route: self.route.clone(), order: Some(order) })
     }
 
     /// Fires, and is held back.
