@@ -2,6 +2,7 @@
 //! allocated, and that costs time.
 
 use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 use autobus_core::internals::Patterns;
 use bus::Running;
@@ -110,6 +111,8 @@ fn flat() {
             bus.fire(Order::new(id)).wait().expect("accepted");
         }
         bus.settle();
+        // A service that has nothing to do frees what it kept for more.
+        std::thread::sleep(Duration::from_millis(500));
     };
     fire(0..100_000);
     let (bytes, ()) = bytes_of(|| fire(0..EVENTS));
