@@ -3,6 +3,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+#[cfg(feature = "peers")]
+use std::task::Poll;
 use std::task::Waker;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -95,15 +97,14 @@ fn wait(call: &Call, deadline: Instant, waker: &Waker) -> u64 {
     }
 }
 
-/// Many, then each answer.
-pub(super) fn in_flight() -> impl FnMut(u64, u64) -> Tally {
-    let service = Arc::new(Service::default());
+/// Calls a service, whose thread is started here; gives each call and when it has to be answered.
+fn served() -> impl Fn(Order) -> (Arc<Call>, Instant) + Clone + Send + 'static {
+    let service = std::sync::Arc::new(Service::default());
     let server = service.clone();
     thread::spawn(move || server.serve());
     let binding = Arc::new(());
-    let epoch = AtomicU64::new(1);
-    let waker = Waker::from(std::sync::Arc::new(Unpark(thread::current())));
-    let call = move |order| {
+    let epoch = std::sync::Arc::new(AtomicU64::new(1));
+    move |order| {
         let deadline = Instant::now() + Duration::from_secs(30);
         let call = Arc::new(Call {
             order: SpinMutex::new(Some(order)),
@@ -119,6 +120,36 @@ pub(super) fn in_flight() -> impl FnMut(u64, u64) -> Tally {
             service.accepted.store(number, Ordering::Release);
         });
         (call, deadline)
-    };
+    }
+}
+
+/// Many, then each answer.
+pub(super) fn in_flight() -> impl FnMut(u64, u64) -> Tally {
+    let call = served();
+    let waker = Waker::from(std::sync::Arc::new(Unpark(thread::current())));
     move |first, n| flights(first, n, &call, |(call, deadline)| wait(&call, deadline, &waker))
+}
+
+/// From a task of tokio, whose timer keeps the limit.
+#[cfg(feature = "peers")]
+pub(super) fn awaited() -> impl FnMut(u64, u64) -> Tally {
+    let (runtime, call) = (crate::runtime::runtime(), served());
+    move |first, n| {
+        let call = call.clone();
+        let answer = move |order| {
+            let (call, deadline) = call(order);
+            let answer = std::future::poll_fn(move |cx| {
+                let mut answer = brief(&call.answer);
+                if let Some(price) = answer.0.take() {
+                    return Poll::Ready(price);
+                }
+                answer.1 = Some(cx.waker().clone());
+                Poll::Pending
+            });
+            let answer = tokio::time::timeout_at(deadline.into(), answer);
+            async { answer.await.expect("an answer") }
+        };
+        let task = runtime.spawn(super::answers_async(first, n, answer));
+        runtime.block_on(task).expect("a task that ends")
+    }
 }

@@ -93,6 +93,7 @@ fn awaited() -> Vec<Candidate> {
     vec![
         Candidate::new("tokio mpsc + oneshot, across threads", tokio::across),
         Candidate::new("autobus", ours::awaited),
+        Candidate::new("floor of the promises", floor::awaited),
         Candidate::new("kameo, across threads", kameo::across),
         Candidate::new("ractor, across threads", ractor::across),
         Candidate::new("tokio mpsc + oneshot, among tasks", tokio::awaited),
