@@ -1,22 +1,25 @@
 //! [`Promise`]: the answer of a command, to be awaited in any executor or waited for on any thread.
 
-use std::any::Any;
+mod slot;
+mod there;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use sync_wrapper::SyncWrapper;
 
+pub(crate) use self::slot::Slot;
+pub(crate) use self::there::{Answered, Reply};
+use self::there::{Mapped, There};
 use crate::bus::Bus;
 use crate::clock::{Clock, Sleep, later};
 use crate::current;
 use crate::execute_error::ExecuteError;
-use crate::message::{Caller, Message, MessageRef};
 use crate::park;
-use crate::sync::{Brief, BriefGuard};
 use crate::testing::Drive;
 use crate::wait::{self, Note, Refusal};
 use crate::waits::Target;
@@ -73,27 +76,6 @@ enum Source<T, E> {
     There(There<T, E>),
 }
 
-/// Where an answer appears that is not here yet.
-enum There<T, E> {
-    /// In a call of this process.
-    Call(MessageRef, SlotOf<T, E>),
-    Elsewhere(Arc<dyn Reply<T, E>>),
-}
-
-/// Where the answer of a call is, in the message that it is.
-type SlotOf<T, E> = fn(&dyn Message) -> Option<&Slot<T, E>>;
-
-/// A call that is answered in its message.
-pub(crate) trait Answered<T, E>: Message {
-    /// Where its answer appears.
-    fn slot(&self) -> &Slot<T, E>;
-}
-
-fn slot_of<M: Answered<T, E>, T, E>(message: &dyn Message) -> Option<&Slot<T, E>> {
-    let any: &dyn Any = message;
-    any.downcast_ref().map(M::slot)
-}
-
 /// What a promise has that is awaited or belongs to a test; most do not.
 #[derive(Default)]
 struct Late {
@@ -107,76 +89,6 @@ struct Late {
 // Nothing in it is pinned.
 impl<T, E> Unpin for Promise<T, E> {}
 
-/// Where the answer of something else appears.
-pub(crate) trait Reply<T, E>: Send + Sync {
-    /// The answer, once; after that it is pending for ever.
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>>;
-    /// Whether the answer is there, or was taken.
-    fn is_done(&self) -> bool;
-    /// Asks the handler to stop, and answers `Cancelled` unless the answer is there.
-    fn cancel(&self);
-    /// The clock of its bus.
-    fn clock(&self) -> Option<&Clock>;
-    /// The handler that is to give the answer.
-    fn target(&self) -> Option<Target>;
-}
-
-impl<T, E> Clone for There<T, E> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Call(call, slot) => Self::Call(call.clone(), *slot),
-            Self::Elsewhere(reply) => Self::Elsewhere(reply.clone()),
-        }
-    }
-}
-
-impl<T, E> Reply<T, E> for There<T, E> {
-    #[inline]
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
-        match self {
-            Self::Call(call, slot) => match slot(&**call) {
-                Some(slot) => slot.take(cx),
-                // It was one of the call's type when this was made.
-                None => Poll::Ready(Err(ExecuteError::Closed)),
-            },
-            Self::Elsewhere(reply) => reply.poll(cx),
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        match self {
-            Self::Call(call, slot) => slot(&**call).is_none_or(Slot::is_filled),
-            Self::Elsewhere(reply) => reply.is_done(),
-        }
-    }
-
-    fn cancel(&self) {
-        match self {
-            Self::Call(call, _) => call.call().into_iter().for_each(Caller::cancel),
-            Self::Elsewhere(reply) => reply.cancel(),
-        }
-    }
-
-    fn clock(&self) -> Option<&Clock> {
-        match self {
-            Self::Call(call, _) => call.handler().map(|binding| &binding.service.clock),
-            Self::Elsewhere(reply) => reply.clock(),
-        }
-    }
-
-    fn target(&self) -> Option<Target> {
-        match self {
-            Self::Call(call, _) => call.handler().map(|binding| Target {
-                invocation: Some((call.head().seq, 0)),
-                service: binding.service.clone(),
-                access: binding.access,
-                message: Some(call.clone()),
-            }),
-            Self::Elsewhere(reply) => reply.target(),
-        }
-    }
-}
-
 impl<T, E> Promise<T, E> {
     pub(crate) fn new(reply: Arc<dyn Reply<T, E>>, deadline: Option<Instant>) -> Self {
         Self { answer: Source::There(There::Elsewhere(reply)), deadline, late: None }
@@ -185,7 +97,7 @@ impl<T, E> Promise<T, E> {
     /// The answer of a call of this process.
     #[inline]
     pub(crate) fn of<M: Answered<T, E>>(call: triomphe::Arc<M>, deadline: Instant) -> Self {
-        let there = There::Call(MessageRef::of(call), slot_of::<M, T, E>);
+        let there = There::in_call(call);
         Self { answer: Source::There(there), deadline: Some(deadline), late: None }
     }
 
@@ -392,7 +304,7 @@ impl<T, E> Promise<T, E> {
                 Source::Here(SyncWrapper::new(taken(&mut answer).map(convert)))
             }
             Source::There(inner) => {
-                Source::There(There::Elsewhere(Arc::new(Mapped { inner, convert })))
+                Source::There(There::Elsewhere(Arc::new(Mapped::new(inner, convert))))
             }
         };
         Promise { answer, deadline: self.deadline, late: self.late }
@@ -447,150 +359,9 @@ impl<T, E> std::fmt::Debug for Promise<T, E> {
     }
 }
 
-/// An answer that is converted when it is taken.
-struct Mapped<T, E, C> {
-    inner: There<T, E>,
-    convert: C,
-}
-
-impl<T, E, U, F, C> Reply<U, F> for Mapped<T, E, C>
-where
-    C: Fn(Result<T, ExecuteError<E>>) -> Result<U, ExecuteError<F>> + Send + Sync,
-{
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<U, ExecuteError<F>>> {
-        self.inner.poll(cx).map(&self.convert)
-    }
-
-    fn is_done(&self) -> bool {
-        self.inner.is_done()
-    }
-
-    fn cancel(&self) {
-        self.inner.cancel();
-    }
-
-    fn clock(&self) -> Option<&Clock> {
-        self.inner.clock()
-    }
-
-    fn target(&self) -> Option<Target> {
-        self.inner.target()
-    }
-}
-
-/// A place for one answer and the one who waits for it.
-pub(crate) struct Slot<T, E>(Brief<Answer<T, E>>);
-
-enum Answer<T, E> {
-    Open(Option<Waker>),
-    There(Result<T, ExecuteError<E>>),
-    Taken,
-}
-
-impl<T, E> Default for Slot<T, E> {
-    fn default() -> Self {
-        Self(Brief::new(Answer::Open(None)))
-    }
-}
-
-impl<T, E> Answer<T, E> {
-    /// Takes the answer, if it is there; nothing if it is still to come, and its waker is none that is
-    /// `known`.
-    fn take_unless(
-        &mut self,
-        known: impl FnOnce(&Waker) -> bool,
-    ) -> Option<Poll<Result<T, ExecuteError<E>>>> {
-        match self {
-            Self::Open(waker) => waker.as_ref().is_some_and(known).then_some(Poll::Pending),
-            Self::Taken => Some(Poll::Pending),
-            Self::There(_) => match std::mem::replace(self, Self::Taken) {
-                Self::There(answer) => Some(Poll::Ready(answer)),
-                Self::Open(_) | Self::Taken => Some(Poll::Pending),
-            },
-        }
-    }
-}
-
-impl<T, E> Slot<T, E> {
-    fn lock(&self) -> BriefGuard<'_, Answer<T, E>> {
-        self.0.lock()
-    }
-
-    /// Gives the answer, unless one was given before; says whether it did.
-    pub(crate) fn fill(&self, answer: Result<T, ExecuteError<E>>) -> bool {
-        let mut state = self.lock();
-        let Answer::Open(waker) = &mut *state else { return false };
-        let waker = waker.take();
-        *state = Answer::There(answer);
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        true
-    }
-
-    pub(crate) fn is_filled(&self) -> bool {
-        !matches!(*self.lock(), Answer::Open(_))
-    }
-
-    pub(crate) fn take(&self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
-        let taken = self.lock().take_unless(|waker| waker.will_wake(cx.waker()));
-        if let Some(taken) = taken {
-            return taken;
-        }
-        // It may be another's, who does as he likes where it is made and dropped: nothing is held there.
-        let mut waker = Some(cx.waker().clone());
-        let taken = {
-            let mut state = self.lock();
-            if let Answer::Open(known) = &mut *state {
-                std::mem::swap(known, &mut waker);
-            }
-            state.take_unless(|_| true)
-        };
-        drop(waker);
-        taken.unwrap_or(Poll::Pending)
-    }
-}
-
-#[cfg(test)]
-impl<T: Send, E: Send> Reply<T, E> for Slot<T, E> {
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, ExecuteError<E>>> {
-        self.take(cx)
-    }
-
-    fn is_done(&self) -> bool {
-        self.is_filled()
-    }
-
-    fn cancel(&self) {
-        self.fill(Err(ExecuteError::Cancelled));
-    }
-
-    fn clock(&self) -> Option<&Clock> {
-        static CLOCK: std::sync::LazyLock<Clock> = std::sync::LazyLock::new(Clock::system);
-        Some(&CLOCK)
-    }
-
-    fn target(&self) -> Option<Target> {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::task::Wake;
-
     use super::*;
-
-    #[test]
-    fn the_first_answer_counts() {
-        let slot = Slot::<u32, Infallible>::default();
-        slot.fill(Ok(1));
-        slot.fill(Ok(2));
-        let mut cx = Context::from_waker(Waker::noop());
-        assert_eq!(slot.take(&mut cx), Poll::Ready(Ok(1)));
-        assert_eq!(slot.take(&mut cx), Poll::Pending);
-    }
 
     #[test]
     fn an_answer_wakes_another_thread() {
@@ -609,34 +380,5 @@ mod tests {
         assert_eq!(promise.wait_timeout(Duration::from_millis(1)), Err(ExecuteError::Timeout));
         let promise = Promise::new(slot, Some(far)).timeout(Duration::from_millis(1));
         assert_eq!(futures_lite::future::block_on(promise), Err(ExecuteError::Timeout));
-    }
-
-    /// A waker that looks whether the answer is there when it is dropped.
-    struct Looks(Arc<Slot<u32, Infallible>>);
-
-    impl Wake for Looks {
-        fn wake(self: Arc<Self>) {}
-    }
-
-    impl Drop for Looks {
-        fn drop(&mut self) {
-            self.0.is_filled();
-        }
-    }
-
-    #[test]
-    fn nothing_is_held_where_a_waker_goes() {
-        let (done, is_done) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let slot = Arc::new(Slot::<u32, Infallible>::default());
-            let waker = || Waker::from(Arc::new(Looks(slot.clone())));
-            for waker in [waker(), waker()] {
-                assert!(slot.take(&mut Context::from_waker(&waker)).is_pending());
-            }
-            slot.fill(Ok(7));
-            let _ = done.send(slot.take(&mut Context::from_waker(Waker::noop())));
-        });
-        let answer = is_done.recv_timeout(Duration::from_secs(20)).expect("an answer");
-        assert_eq!(answer, Poll::Ready(Ok(7)));
     }
 }
