@@ -68,6 +68,9 @@ pub struct Promise<T, E = Infallible> {
     late: Option<Box<Late>>,
 }
 
+/// How often a thread lets others go first before it sleeps until there is an answer.
+const YIELDS: u32 = 2;
+
 /// Where the answer comes from.
 enum Source<T, E> {
     /// It is there, until it is taken. Nobody looks at it but who takes it, so that the promise is
@@ -152,6 +155,12 @@ impl<T, E> Promise<T, E> {
             _ => None,
         };
         if !current::is_any() {
+            for _ in 0..YIELDS {
+                std::thread::yield_now();
+                if let Poll::Ready(answer) = park::once(|cx| self.poll_answer(cx)) {
+                    return answer;
+                }
+            }
             let answer = park::until(deadline, |cx| self.poll_answer(cx));
             return answer.unwrap_or(Err(ExecuteError::Timeout));
         }
