@@ -60,7 +60,22 @@ impl Shop {
     }
 }
 
+/// Whether the process is told of SIGTERM, as Linux says. One that has only just started is not, and would be
+/// killed by it.
+fn listens(process: &Process) -> bool {
+    const SIGTERM: u64 = 1 << (15 - 1);
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", process.pid())) else {
+        return true;
+    };
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    caught.is_none_or(|mask| mask & SIGTERM != 0)
+}
+
 fn stop(processes: &[Process]) {
+    // None starts while another stops.
+    let listen = || processes.iter().all(listens).then_some(());
+    poll_until("the processes to listen to signals", listen);
     for process in processes {
         process.terminate();
         assert!(process.wait().success(), "{}", process.tail());
