@@ -9,7 +9,7 @@ use super::management::Verb;
 use super::node::Rabbit;
 use super::options::Options;
 use super::vhost::Vhost;
-use crate::error::{Error, OrPanic as _};
+use crate::error::{Error, ErrorKind, OrPanic as _};
 use crate::poll::poll_until;
 
 /// A cluster on one machine, its nodes counted from 0, all killed and removed on drop.
@@ -157,9 +157,15 @@ impl Cluster {
     }
 }
 
+/// Starts nodes together. One that asks another for its feature flags before that one has them ends with an
+/// error of its own (`badmap`), and comes up when it is started again.
 fn launch_all<'a>(nodes: impl Iterator<Item = &'a Rabbit>) -> Result<(), Error> {
+    let launch = |node: &Rabbit| match node.launch() {
+        Err(error) if error.kind() == ErrorKind::Exited => node.launch(),
+        done => done,
+    };
     thread::scope(|scope| {
-        let starts: Vec<_> = nodes.map(|node| scope.spawn(|| node.launch())).collect();
+        let starts: Vec<_> = nodes.map(|node| scope.spawn(move || launch(node))).collect();
         let joined = starts.into_iter().map(|start| match start.join() {
             Ok(done) => done,
             Err(panic) => std::panic::resume_unwind(panic),
