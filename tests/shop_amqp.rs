@@ -73,10 +73,8 @@ fn listens(process: &Process) -> bool {
 }
 
 fn stop(processes: &[Process]) {
-    // None starts while another stops.
-    let listen = || processes.iter().all(listens).then_some(());
-    poll_until("the processes to listen to signals", listen);
     for process in processes {
+        poll_until("the process to listen to signals", || listens(process).then_some(()));
         process.terminate();
         assert!(process.wait().success(), "{}", process.tail());
     }

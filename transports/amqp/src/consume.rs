@@ -232,7 +232,12 @@ impl Task {
             options,
             FieldTable::default(),
         );
-        let refused = |error| Refused::new(&format!("the queue `{name}`"), error);
+        let refused = |error| match self.source {
+            Source::Command(_) => Refused::of_command(&name, error),
+            Source::Queue(_) | Source::Suspects(_) => {
+                Refused::new(&format!("the queue `{name}`"), error)
+            }
+        };
         let mut consumer = accepted.await.map_err(refused)?;
         if let Some(ready) = self.ready.take() {
             // Whoever asked may be gone; the end of the subscription tells.

@@ -12,7 +12,7 @@ use lapin::{Channel, ExchangeKind};
 
 use crate::config::QueueType;
 use crate::connection::Open;
-use crate::error::{self, short, undeclared};
+use crate::error::{self, code, short, undeclared};
 use crate::retry::{self, Rung};
 
 /// The longest name of a queue, so that those beside it have short names too.
@@ -83,6 +83,15 @@ impl Refused {
             Self::Lost(error)
         }
     }
+
+    /// The same of the queue of a command. It goes with its last consumer, which may be between any two
+    /// requests, and in the middle of one; then it is declared again.
+    pub(crate) fn of_command(name: &str, error: lapin::Error) -> Self {
+        if error::reply_code(&error) == Some(code::NOT_FOUND) {
+            return Self::Lost(error);
+        }
+        Self::new(&format!("the queue `{name}`"), error)
+    }
 }
 
 impl From<Error> for Refused {
@@ -142,7 +151,9 @@ pub(crate) async fn declare_queue(
 pub(crate) async fn declare_command(channel: &Channel, name: &str) -> Result<(), Refused> {
     let options =
         QueueDeclareOptions { durable: true, auto_delete: true, ..QueueDeclareOptions::default() };
-    declare(channel, name, options, FieldTable::default()).await
+    let queue = short("the name of a queue", name)?;
+    let declared = channel.queue_declare(queue, options, FieldTable::default()).await;
+    declared.map(drop).map_err(|error| Refused::of_command(name, error))
 }
 
 /// A durable topic exchange.

@@ -164,6 +164,23 @@ fn a_command_is_answered() {
 
 #[test]
 #[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn a_command_can_be_served_while_its_last_server_goes_and_its_queue_with_it() {
+    let vhost = Rabbit::shared().vhost();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    let server = connect(&vhost.url());
+                    drop(server.serve("add"));
+                    server.close();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
 fn closing_waits_until_the_last_acknowledgement_is_written() {
     let vhost = Rabbit::shared().vhost();
     let queue = listener("billing.order", ALL);
