@@ -191,3 +191,25 @@ pub enum Registration {
 }
 
 inventory::collect!(Registration);
+
+/// Makes a type an event of this process, for a test.
+#[cfg(test)]
+macro_rules! local_event {
+    ($name:ident, $descriptor:ident, $exchange:literal, $key:literal) => {
+        static $descriptor: $crate::event::EventDescriptor = $crate::event::EventDescriptor {
+            place: $crate::__place!(),
+            exchange: $exchange,
+            key: $key,
+            payload: $crate::event::PayloadDescriptor::local::<$name>(),
+            upcasts: &[],
+            local: true,
+        };
+
+        impl $crate::event::Event for $name {
+            const EVENT: $crate::event::Topic<Self> = $crate::event::Topic::new(&$descriptor);
+        }
+    };
+}
+
+#[cfg(test)]
+pub(crate) use local_event;

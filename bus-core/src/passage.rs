@@ -302,23 +302,12 @@ mod tests {
     use super::*;
     use crate::context::Context;
     use crate::error::ErrorKind;
-    use crate::event::{PayloadDescriptor, Topic};
+    use crate::event::local_event;
 
     #[derive(Debug, PartialEq)]
     struct Order(u32);
 
-    static SUBMIT: EventDescriptor = EventDescriptor {
-        place: crate::__place!(),
-        exchange: "order",
-        key: "order.submit",
-        payload: PayloadDescriptor::local::<Order>(),
-        upcasts: &[],
-        local: true,
-    };
-
-    impl Event for Order {
-        const EVENT: Topic<Self> = Topic::new(&SUBMIT);
-    }
+    local_event!(Order, SUBMIT, "order", "order.submit");
 
     /// The passage of this thread for orders.
     fn passage(bus: &Bus) -> EventPassage {

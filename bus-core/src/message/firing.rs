@@ -276,7 +276,7 @@ mod tests {
     use crate::binding::Binding;
     use crate::bus::Bus;
     use crate::clock::Clock;
-    use crate::event::{EventDescriptor, Topic};
+    use crate::event::local_event;
     use crate::events::Stopping;
     use crate::service::Service;
 
@@ -286,17 +286,7 @@ mod tests {
     #[test]
     fn what_is_spent_keeps_nothing_of_what_it_was_and_is_small() {
         struct Large(#[expect(dead_code, reason = "its size is what counts")] [u8; LARGEST]);
-        static LARGE: EventDescriptor = EventDescriptor {
-            place: crate::__place!(),
-            exchange: "bus",
-            key: "large",
-            payload: PayloadDescriptor::local::<Large>(),
-            upcasts: &[],
-            local: true,
-        };
-        impl Event for Large {
-            const EVENT: Topic<Self> = Topic::new(&LARGE);
-        }
+        local_event!(Large, LARGE, "bus", "large");
 
         let bus = crate::Builder::new().build().expect("a bus");
         let service = Arc::new(Service::new("service".into(), &Clock::system(), 8, None));

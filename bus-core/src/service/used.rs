@@ -85,7 +85,7 @@ mod tests {
     use crate::Running;
     use crate::binding::{Binding, Defaults, Policy};
     use crate::clock::Clock;
-    use crate::event::{Event, EventDescriptor, PayloadDescriptor, Topic};
+    use crate::event::local_event;
     use crate::handler::{HandlerResult, Options, Plain};
     use crate::message::{Deliveries, Firing, Head};
     use crate::passage::EventPassage;
@@ -107,25 +107,9 @@ mod tests {
         }
     }
 
-    macro_rules! event {
-        ($name:ident, $descriptor:ident, $key:literal) => {
-            static $descriptor: EventDescriptor = EventDescriptor {
-                place: crate::__place!(),
-                exchange: "post",
-                key: $key,
-                payload: PayloadDescriptor::local::<$name>(),
-                upcasts: &[],
-                local: true,
-            };
-
-            impl Event for $name {
-                const EVENT: Topic<Self> = Topic::new(&$descriptor);
-            }
-        };
-    }
-    event!(Parcel, PARCEL, "post.parcel");
-    event!(Letter, LETTER, "post.letter");
-    event!(Bomb, BOMB, "post.bomb");
+    local_event!(Parcel, PARCEL, "post", "post.parcel");
+    local_event!(Letter, LETTER, "post", "post.letter");
+    local_event!(Bomb, BOMB, "post", "post.bomb");
 
     static LETTERS: AtomicU64 = AtomicU64::new(0);
 
