@@ -22,6 +22,9 @@ use crate::table::Command;
 /// How many numbers of messages a passage takes at once.
 const NUMBERS: u64 = AT_ONCE as u64;
 
+/// How many events before a used message is needed it is asked for.
+const AHEAD: usize = 2;
+
 /// The numbers of the next messages: from, and to where.
 #[derive(Default)]
 struct Numbers(Cell<(u64, u64)>);
@@ -146,7 +149,7 @@ impl EventPassage {
         let (deliveries, seq) = (route.deliveries, self.number(bus, &route));
         let head = || Head::numbered(bus, deliveries, seq, quiet);
         let message = if let Cow::Borrowed(route) = route
-            && let Some(mut spare) = self.used.borrow_mut().pop()
+            && let Some(mut spare) = self.next_used()
             && let Some(firing) = Firing::last_of(&mut spare)
             && Arc::ptr_eq(firing.as_route(), route)
         {
@@ -183,6 +186,17 @@ impl EventPassage {
             self.take_used(route);
         }
         self.numbers.next(bus)
+    }
+
+    /// A message that was handled.
+    #[inline]
+    fn next_used(&self) -> Option<MessageRef> {
+        let mut used = self.used.borrow_mut();
+        let next = used.pop();
+        if let Some(later) = used.len().checked_sub(AHEAD).and_then(|at| used.get(at)) {
+            later.prefetch();
+        }
+        next
     }
 
     /// Takes messages that were handled, if all are used that were taken before.

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::handler::{Function, HandlerResult, Plain};
 use crate::router::Route;
 use crate::service::Progress;
+use crate::sync::prefetch;
 
 /// The largest message that is kept to be used again, in bytes.
 const LARGEST: usize = 512;
@@ -137,6 +138,12 @@ impl<T: Event> Message for Firing<T> {
             }
         }
         Ran::All
+    }
+
+    fn prefetch(&self) {
+        prefetch(&self.head);
+        prefetch(&self.route);
+        prefetch(&self.payload);
     }
 
     fn spend(&mut self) -> bool {

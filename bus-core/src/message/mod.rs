@@ -66,6 +66,8 @@ pub(crate) trait Message: Any + Send + Sync {
         let _ = (place, progress);
         Ran::Unfit
     }
+    /// Asks for the memory of the message, which was written on another core, a moment before it is needed.
+    fn prefetch(&self) {}
     /// Drops what it carries, now that it is handled and this is the only handle on it, and says whether it
     /// can be used for another message.
     fn spend(&mut self) -> bool {

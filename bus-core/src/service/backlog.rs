@@ -13,6 +13,9 @@ use crate::handler::Access;
 use crate::message::{Message, MessageRef, Whole};
 use crate::waits::Invocation;
 
+/// How many messages ahead the memory of one is asked for.
+const AHEAD: usize = 3;
+
 #[derive(Default)]
 pub(super) struct Backlog {
     /// For whoever consumes the mailbox. Groups are among them where they run as a whole.
@@ -99,6 +102,9 @@ impl Backlog {
             Entry::First(message, Some(whole)) => (message, whole),
             other => return self.put_back(other),
         };
+        if let Some(Entry::First(later, _)) = self.queue.get(AHEAD) {
+            later.prefetch();
+        }
         service.mailbox.start_held(whole.len());
         if let Whole::Group { len, .. } = whole {
             service.progress().begin(len as usize);

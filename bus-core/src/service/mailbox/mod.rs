@@ -14,10 +14,13 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use self::space::Served;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Brief, BriefGuard};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Brief, BriefGuard, prefetch};
 
 /// How many times the bound a mailbox may hold before firing fails.
 const HARD: usize = 64;
+
+/// How many entries ahead memory is asked for that comes from the consumer's core: in the next cache line.
+const AHEAD: usize = 4;
 
 /// How much may wait for more to be taken, in a mailbox or for a broker's confirm.
 #[derive(Debug, Clone, Copy)]
@@ -40,9 +43,10 @@ impl Limit {
 
 pub(crate) struct Mailbox<E> {
     pub(crate) bound: usize,
-    queue: Brief<Queue<E>>,
-    accepted: AtomicU64,
+    line: Line<E>,
     served: Served,
+    /// Wakes the service's own thread.
+    home: Brief<Option<Waker>>,
     /// How often something was accepted over the bound.
     pub(crate) overruns: AtomicU64,
     /// The service's thread is back and wants to consume.
@@ -51,13 +55,21 @@ pub(crate) struct Mailbox<E> {
     substitutes: AtomicUsize,
 }
 
+/// What those write who put something in: one cache line, as long as a lock is a byte.
+#[repr(align(64))]
+struct Line<E> {
+    queue: Brief<Queue<E>>,
+    accepted: AtomicU64,
+}
+
 struct Queue<E> {
     entries: Vec<E>,
     /// How many deliveries had started when somebody last had to look: those who put something in look
     /// again once that is not enough, since the consumer writes it all the time.
     started: u64,
     consumer: Consumer,
-    home: Option<Waker>,
+    /// The service's own thread wants to be woken.
+    is_awaited: bool,
     closed: bool,
 }
 
@@ -88,14 +100,17 @@ impl<E> Mailbox<E> {
     pub(crate) fn new(bound: usize) -> Self {
         Self {
             bound,
-            queue: Brief::new(Queue {
-                entries: Vec::new(),
-                started: 0,
-                consumer: Consumer::Home,
-                home: None,
-                closed: false,
-            }),
-            accepted: AtomicU64::new(0),
+            line: Line {
+                queue: Brief::new(Queue {
+                    entries: Vec::new(),
+                    started: 0,
+                    consumer: Consumer::Home,
+                    is_awaited: false,
+                    closed: false,
+                }),
+                accepted: AtomicU64::new(0),
+            },
+            home: Brief::new(None),
             served: Served::new(),
             overruns: AtomicU64::new(0),
             recalled: AtomicBool::new(false),
@@ -104,7 +119,7 @@ impl<E> Mailbox<E> {
     }
 
     fn lock(&self) -> BriefGuard<'_, Queue<E>> {
-        self.queue.lock()
+        self.line.queue.lock()
     }
 
     /// Accepts `entry`, which stands for so many deliveries, if `may` says so while nobody else puts
@@ -122,7 +137,7 @@ impl<E> Mailbox<E> {
     ) -> Result<Pushed, E> {
         let mut queue = self.lock();
         // Nobody else adds while the queue is held.
-        let number = self.accepted.load(Ordering::Relaxed) + deliveries as u64;
+        let number = self.line.accepted.load(Ordering::Relaxed) + deliveries as u64;
         if !self.is_within(number, queue.started) {
             queue.started = self.started();
         }
@@ -132,22 +147,29 @@ impl<E> Mailbox<E> {
             return Err(entry);
         }
         queue.entries.push(entry);
-        self.accepted.store(number, Ordering::Release);
-        let home = match queue.consumer {
-            Consumer::Home => queue.home.take(),
-            Consumer::Nobody | Consumer::Substitute => None,
-        };
+        if let Some(later) = queue.entries.spare_capacity_mut().get(AHEAD) {
+            prefetch(later);
+        }
+        self.line.accepted.store(number, Ordering::Release);
+        let wakes = queue.consumer == Consumer::Home && std::mem::take(&mut queue.is_awaited);
         let substitute = self.appoint(&mut queue);
         drop(queue);
-        if let Some(home) = home {
-            home.wake();
-        }
+        self.wake_home(wakes);
         let mut over = None;
         if room == Room::Over {
             self.overruns.fetch_add(deliveries as u64, Ordering::Relaxed);
             over = Some(number);
         }
         Ok(Pushed { over, substitute })
+    }
+
+    /// Wakes the service's own thread, if it `is_awaited`, once nothing is held.
+    #[inline]
+    fn wake_home(&self, is_awaited: bool) {
+        if is_awaited {
+            let home = self.home.lock().clone();
+            home.into_iter().for_each(Waker::wake);
+        }
     }
 
     /// Waits for whoever is just putting something in.
@@ -174,10 +196,12 @@ impl<E> Mailbox<E> {
                 return Poll::Ready(false);
             }
         }
-        match &mut queue.home {
+        // Before anybody can see that it is needed.
+        match &mut *self.home.lock() {
             Some(waker) => waker.clone_from(cx.waker()),
-            None => queue.home = Some(cx.waker().clone()),
+            home => *home = Some(cx.waker().clone()),
         }
+        queue.is_awaited = true;
         Poll::Pending
     }
 
@@ -185,9 +209,9 @@ impl<E> Mailbox<E> {
     pub(crate) fn take_as_substitute(&self) -> VecDeque<E> {
         let mut queue = self.lock();
         if self.is_recalled() || queue.entries.is_empty() {
-            let home = queue.vacate();
+            let wakes = queue.vacate();
             drop(queue);
-            home.into_iter().for_each(Waker::wake);
+            self.wake_home(wakes);
             return VecDeque::new();
         }
         std::mem::take(&mut queue.entries).into()
@@ -203,10 +227,10 @@ impl<E> Mailbox<E> {
     pub(crate) fn give_up(&self, rest: VecDeque<E>) -> bool {
         let mut queue = self.lock();
         queue.put_back(rest);
-        let home = queue.vacate();
+        let wakes = queue.vacate();
         let substitute = !self.is_recalled() && self.appoint(&mut queue);
         drop(queue);
-        home.into_iter().for_each(Waker::wake);
+        self.wake_home(wakes);
         substitute
     }
 
@@ -237,8 +261,8 @@ impl<E> Mailbox<E> {
 
     /// The appointed substitute could not be started.
     pub(crate) fn dismiss(&self) {
-        let home = self.lock().vacate();
-        home.into_iter().for_each(Waker::wake);
+        let wakes = self.lock().vacate();
+        self.wake_home(wakes);
         self.leave();
     }
 
@@ -255,14 +279,12 @@ impl<E> Mailbox<E> {
 
     /// Refuses everything from now on.
     pub(crate) fn close(&self) {
-        let home = {
+        let wakes = {
             let mut queue = self.lock();
             queue.closed = true;
-            queue.home.take()
+            std::mem::take(&mut queue.is_awaited)
         };
-        if let Some(home) = home {
-            home.wake();
-        }
+        self.wake_home(wakes);
         self.tell_closed();
     }
 
@@ -287,8 +309,8 @@ impl<E> Queue<E> {
 
     /// Nobody consumes any more. The service's own thread, if it waits, is to be woken once nothing is held.
     #[must_use]
-    fn vacate(&mut self) -> Option<Waker> {
+    fn vacate(&mut self) -> bool {
         self.consumer = Consumer::Nobody;
-        self.home.take()
+        std::mem::take(&mut self.is_awaited)
     }
 }

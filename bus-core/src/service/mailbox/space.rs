@@ -89,7 +89,7 @@ impl<E> Mailbox<E> {
     #[inline]
     pub(crate) fn depth(&self) -> usize {
         let started = self.started();
-        let accepted = self.accepted.load(Ordering::Acquire);
+        let accepted = self.line.accepted.load(Ordering::Acquire);
         usize::try_from(accepted.saturating_sub(started)).unwrap_or(usize::MAX)
     }
 
@@ -103,7 +103,7 @@ impl<E> Mailbox<E> {
     #[inline]
     pub(crate) fn open(&self) -> u64 {
         let done = self.done();
-        self.accepted.load(Ordering::Acquire).saturating_sub(done)
+        self.line.accepted.load(Ordering::Acquire).saturating_sub(done)
     }
 
     /// How many deliveries are done.
@@ -115,7 +115,7 @@ impl<E> Mailbox<E> {
 
     /// How many deliveries were ever accepted.
     pub(crate) fn accepted(&self) -> u64 {
-        self.accepted.load(Ordering::Acquire)
+        self.line.accepted.load(Ordering::Acquire)
     }
 
     pub(crate) fn listen_idle(&self) -> EventListener {
