@@ -715,3 +715,114 @@ mod written {
         assert_eq!(log.sorted(), ["One", "Two", "state"]);
     }
 }
+
+/// What becomes of a payload that nobody hears any more.
+mod ends {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+    use std::time::Duration;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[event(local, exchange = "ends", key = "guarded")]
+    struct Guarded {
+        _name: String,
+        _guard: Sender<()>,
+    }
+
+    #[event(local, exchange = "ends", key = "loud")]
+    struct Loud {
+        name: String,
+    }
+
+    /// Tells of the end of a payload.
+    static ENDED: Mutex<Option<Sender<()>>> = Mutex::new(None);
+    /// Is told of it.
+    static ENDS: Mutex<Option<Receiver<()>>> = Mutex::new(None);
+
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            ENDED.lock().unwrap().take();
+        }
+    }
+
+    #[listener(service = "ends.service")]
+    fn guarded(_: &Guarded) {}
+
+    #[listener(service = "ends.service")]
+    fn loud(_: &Loud) {}
+
+    /// Comes after it, and keeps the service busy until it has ended.
+    #[listener("after", service = "ends.service", retry = 0)]
+    fn after(_: &Context) -> Result<(), RecvTimeoutError> {
+        match ENDS.lock().unwrap().take().unwrap().recv_timeout(LONG) {
+            Err(RecvTimeoutError::Disconnected) => Ok(()),
+            other => other,
+        }
+    }
+
+    #[test]
+    fn a_payload_whose_end_can_be_noticed_ends_before_the_service_goes_on() {
+        let bus = bus::builder().services(["ends"]).build().unwrap();
+        let after = || bus.fire_event("after", ()).handled().wait().unwrap().ok().unwrap();
+        let (guard, is_open) = mpsc::channel();
+        *ENDS.lock().unwrap() = Some(is_open);
+        drop(bus.fire(Guarded { _name: "a".to_owned(), _guard: guard }));
+        after();
+        let (ended, ends) = mpsc::channel();
+        *ENDS.lock().unwrap() = Some(ends);
+        *ENDED.lock().unwrap() = Some(ended);
+        drop(bus.fire(Loud { name: "b".to_owned() }));
+        after();
+    }
+
+    mod shapes {
+        use super::*;
+
+        #[event(local, exchange = "ends", key = "plain")]
+        pub(crate) struct Plain {
+            pub(crate) r#type: u64,
+            #[cfg(not(any()))]
+            pub(crate) text: String,
+            #[cfg(any())]
+            pub(crate) missing: Missing,
+            #[deprecated]
+            pub(crate) numbers: Vec<(u32, u32)>,
+        }
+
+        #[event(local, exchange = "ends", key = "tuple")]
+        pub(crate) struct Tuple(pub(crate) Option<String>, pub(crate) &'static str);
+
+        #[event(local, exchange = "ends", key = "packed")]
+        #[repr(C, packed)]
+        pub(crate) struct Packed {
+            pub(crate) small: u8,
+            pub(crate) large: u64,
+        }
+
+        #[event(local, exchange = "ends", key = "choice")]
+        pub(crate) enum Choice {
+            Text(#[expect(dead_code, reason = "its end is what counts")] String),
+        }
+
+        #[event(local, exchange = "ends", key = "nothing")]
+        pub(crate) struct Nothing;
+    }
+
+    #[test]
+    fn an_event_of_any_shape_knows_what_its_end_frees() {
+        use shapes::{Choice, Nothing, Packed, Plain, Tuple};
+
+        let text = String::with_capacity(30);
+        #[allow(deprecated, reason = "it is asked like any other")]
+        let plain = Plain { r#type: 1, text, numbers: Vec::with_capacity(2) };
+        assert_eq!(plain.__memory(), Some(46));
+        assert_eq!(Tuple(Some("abc".to_owned()), "").__memory(), Some(3));
+        assert_eq!(Packed { small: 1, large: 2 }.__memory(), Some(0));
+        assert_eq!(Choice::Text(String::new()).__memory(), None);
+        assert_eq!(Nothing.__memory(), Some(0));
+        assert_eq!(Loud { name: String::new() }.__memory(), None);
+    }
+}

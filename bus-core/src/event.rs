@@ -29,6 +29,13 @@ pub trait Event: Send + Sync + Sized + 'static {
     fn fire(self) -> Receipt {
         crate::global::fire(Self::EVENT, self)
     }
+
+    /// How many bytes it has outside of itself, if its end does nothing but free them. Used by the macros.
+    #[doc(hidden)]
+    #[inline]
+    fn __memory(&self) -> Option<usize> {
+        crate::memory::nothing::<Self>()
+    }
 }
 
 /// An event as a constant: exchange, routing key and payload type.
@@ -195,7 +202,7 @@ inventory::collect!(Registration);
 /// Makes a type an event of this process, for a test.
 #[cfg(test)]
 macro_rules! local_event {
-    ($name:ident, $descriptor:ident, $exchange:literal, $key:literal) => {
+    ($name:ident, $descriptor:ident, $exchange:literal, $key:literal $(, $memory:expr)?) => {
         static $descriptor: $crate::event::EventDescriptor = $crate::event::EventDescriptor {
             place: $crate::__place!(),
             exchange: $exchange,
@@ -207,6 +214,9 @@ macro_rules! local_event {
 
         impl $crate::event::Event for $name {
             const EVENT: $crate::event::Topic<Self> = $crate::event::Topic::new(&$descriptor);
+            $(fn __memory(&self) -> Option<usize> {
+                $memory(self)
+            })?
         }
     };
 }

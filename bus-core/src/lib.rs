@@ -43,6 +43,8 @@ mod lane;
 mod layer;
 mod lifecycle;
 mod lineage;
+#[doc(hidden)]
+pub mod memory;
 mod message;
 pub mod name;
 mod naming;

@@ -30,6 +30,7 @@ pub use crate::handler::{
     LocalFuture, Needs, OnPanic, Options, Place, ServiceDescriptor, ServiceName, ServiceRef,
     Shared,
 };
+pub use crate::memory;
 pub use crate::message::Held;
 pub use crate::outcome::{IntoOutcome, IntoOutcome as Outcome, outcome_if};
 pub use crate::payload::{ByValue, Lend, Own, Payload, Take, Travels, hear, heard, payload};

@@ -13,7 +13,7 @@ use crate::router::Route;
 use crate::service::Progress;
 use crate::sync::prefetch;
 
-/// The largest message that is kept to be used again, in bytes.
+/// The largest message that is kept to be used again, in bytes, and that with what its payload has elsewhere.
 const LARGEST: usize = 512;
 
 /// A fired event.
@@ -27,7 +27,7 @@ pub(crate) struct Firing<T> {
 enum Stored<T> {
     Inline(T),
     Shared(Arc<T>),
-    /// Of a message that is spent: nobody else has a handle on it.
+    /// It has come to its end, with the message.
     Gone,
 }
 
@@ -43,7 +43,7 @@ impl<T> Firing<T> {
     }
 
     /// Another event in place of one that was spent, for the same listeners; none of them takes it as
-    /// `Arc<T>`.
+    /// `Arc<T>`. What is left of that comes to its end here.
     #[inline]
     pub(crate) fn renew(&mut self, head: Head, payload: T) {
         self.payload = Stored::Inline(payload);
@@ -79,7 +79,7 @@ impl<T: 'static> Firing<T> {
         &self.route
     }
 
-    /// The payload, until it is spent.
+    /// The payload, until it is gone.
     #[inline]
     fn get(&self) -> Option<&T> {
         match &self.payload {
@@ -87,6 +87,19 @@ impl<T: 'static> Firing<T> {
             Stored::Shared(payload) => Some(payload),
             Stored::Gone => None,
         }
+    }
+}
+
+impl<T: Event> Firing<T> {
+    /// Whether the payload's end can wait: it does nothing but free a little memory, which costs least on
+    /// the thread that took it.
+    #[inline]
+    fn can_wait(&self) -> bool {
+        let memory = match &self.payload {
+            Stored::Inline(payload) => payload.__memory(),
+            Stored::Shared(_) | Stored::Gone => None,
+        };
+        memory.is_some_and(|bytes| bytes <= LARGEST - size_of::<Self>())
     }
 }
 
@@ -150,7 +163,9 @@ impl<T: Event> Message for Firing<T> {
         let is_kept = self.route.is_plain && size_of::<Self>() <= LARGEST;
         if is_kept {
             self.head.clear();
-            self.payload = Stored::Gone;
+            if !self.can_wait() {
+                self.payload = Stored::Gone;
+            }
         }
         is_kept
     }
@@ -291,9 +306,13 @@ mod tests {
     static FAIL: fn(&Stopping) -> HandlerResult = |_| Err(Failure::internal("it ran"));
 
     #[test]
-    fn what_is_spent_keeps_nothing_of_what_it_was_and_is_small() {
+    fn what_is_spent_is_small_and_keeps_nothing_whose_end_can_be_noticed() {
         struct Large(#[expect(dead_code, reason = "its size is what counts")] [u8; LARGEST]);
+        struct Text(String);
+        struct Guard(#[expect(dead_code, reason = "its end is what counts")] Arc<()>);
         local_event!(Large, LARGE, "bus", "large");
+        local_event!(Text, TEXT, "bus", "text", |text: &Text| Some(text.0.capacity()));
+        local_event!(Guard, GUARD, "bus", "guard");
 
         let bus = crate::Builder::new().build().expect("a bus");
         let service = Arc::new(Service::new("service".into(), &Clock::system(), 8, None));
@@ -303,8 +322,15 @@ mod tests {
             head.time(|| bus.clock().time());
             head
         };
-        let mut small = Firing::new(head(), route.clone(), Stopping {});
-        assert!(small.spend() && small.get().is_none() && small.head.is_bare());
+        let mut guarded = Firing::new(head(), route.clone(), Guard(Arc::new(())));
+        assert!(guarded.spend() && guarded.get().is_none() && guarded.head.is_bare());
+        let text = |bytes| Firing::new(head(), route.clone(), Text(String::with_capacity(bytes)));
+        let mut short = text(LARGEST / 4);
+        assert!(short.spend() && short.get().is_some() && short.head.is_bare());
+        short.renew(head(), Text("another".to_owned()));
+        assert_eq!(short.get().map(|text| &*text.0), Some("another"));
+        let mut long = text(LARGEST);
+        assert!(long.spend() && long.get().is_none());
         let mut large = Firing::new(head(), route.clone(), Large([0; LARGEST]));
         assert!(!large.spend());
     }

@@ -5,7 +5,7 @@ use quote::ToTokens;
 use syn::{Data, DeriveInput, LitStr, Path, Type};
 
 use super::parse::{self, Declared};
-use super::{Event, Events, Form, Names};
+use super::{Event, Events, Form, Names, fields};
 use crate::args::{self, Slot};
 use crate::errors::Errors;
 use crate::root::Root;
@@ -43,6 +43,7 @@ pub(crate) fn check<'a>(
         vis: input.vis.clone(),
         ident: input.ident.clone(),
         each,
+        fields: fields::of(input),
         can_be_event: generics.params.is_empty()
             && !matches!(input.data, Data::Union(_))
             && (form == Form::Attribute || foreign_helpers(declared).next().is_none()),

@@ -4,6 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote_spanned};
 use syn::{LitStr, Visibility};
 
+use super::fields::Field;
 use super::{Event, Events, Names};
 use crate::function::expand::{self as shared, foreign};
 use crate::root::{at, code, respan};
@@ -64,17 +65,42 @@ fn whole(
         Some(self::named(p, vis, event, names, &descriptor_of(index)))
     });
     let named: TokenStream = named.collect();
+    let memory = events.fields.as_ref().map(|fields| memory(p, fields));
     code! {
         #(#conditions)*
         const _: () = {
             #descriptors
             impl #p::Event for #ty {
                 const EVENT: #p::Topic<Self> = #p::Topic::new(&#first);
+                #memory
             }
             impl #ty {
                 #named
             }
         };
+    }
+}
+
+/// How much memory the fields have, if that is all that there is to free.
+fn memory(p: &TokenStream, fields: &[Field]) -> TokenStream {
+    let fields = fields.iter().map(|Field { conditions, member }| {
+        code! {
+            #(#conditions)*
+            {
+                bytes += #p::memory::Field(&whole.#member).memory()?;
+            }
+        }
+    });
+    code! {
+        #[inline]
+        fn __memory(&self) -> ::core::option::Option<::core::primitive::usize> {
+            use #p::memory::{ByFields as _, Otherwise as _};
+            #p::memory::Whole(self).memory(|whole| {
+                let mut bytes = 0;
+                #(#fields)*
+                ::core::option::Option::Some(bytes)
+            })
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod check;
 pub(crate) mod expand;
+pub(crate) mod fields;
 pub(crate) mod parse;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::{Attribute, DeriveInput, LitStr, Type, Visibility, parse_quote};
 
+use self::fields::Field;
 use crate::derives::{self, Needs};
 use crate::errors::Errors;
 use crate::root::Root;
@@ -27,6 +29,8 @@ pub(crate) struct Events<'a> {
     pub(crate) vis: Visibility,
     pub(crate) ident: Ident,
     pub(crate) each: Vec<Event<'a>>,
+    /// The fields, if each of them can be named and borrowed.
+    pub(crate) fields: Option<Vec<Field>>,
     /// Whether a trait impl for the struct can be written at all.
     pub(crate) can_be_event: bool,
 }

@@ -77,6 +77,64 @@ fn a_local_event_needs_no_serde() {
     assert!(code.has("PayloadDescriptor::local::<E>()"), "{code:?}");
 }
 
+/// The code of a local event.
+fn local(item: &TokenStream) -> Code {
+    expand(quote!(local, exchange = "a", key = "a.b"), item)
+}
+
+#[test]
+fn each_field_of_a_struct_is_asked_for_its_memory() {
+    let code = local(&quote!(
+        struct S {
+            a: String,
+            #[cfg(unix)]
+            b: u8,
+        }
+    ));
+    assert!(code.has("bytes += ::bus::__private::memory::Field(&whole.a).memory()?"), "{code:?}");
+    assert!(code.has("#[cfg(unix)] { bytes +="), "{code:?}");
+    let code = local(&quote!(
+        #[derive(Debug)]
+        struct S(String, u8);
+    ));
+    assert!(code.has("Field(&whole.0)") && code.has("Field(&whole.1)"), "{code:?}");
+}
+
+#[test]
+fn what_may_not_be_borrowed_field_by_field_is_not_asked() {
+    for item in [
+        quote!(
+            enum E {
+                A(String),
+            }
+        ),
+        quote!(
+            #[repr(C, packed)]
+            struct S {
+                a: u32,
+            }
+        ),
+        quote!(
+            #[cfg_attr(unix, repr(packed))]
+            struct S {
+                a: u32,
+            }
+        ),
+        quote!(
+            #[rewritten]
+            struct S {
+                a: u32,
+            }
+        ),
+        quote!(
+            struct S(#[cfg(unix)] u8, String);
+        ),
+    ] {
+        let code = local(&item);
+        assert!(!code.has("memory"), "{code:?}");
+    }
+}
+
 #[test]
 fn an_event_says_where_it_goes() {
     assert_eq!(

@@ -1,0 +1,130 @@
+//! Whether the end of a value does nothing but free memory, so that nobody can tell when it comes.
+//!
+//! `Drop` may do anything: unlock, answer, close. Of the types that have something to drop, some of std's
+//! are known to do nothing of that. Generated code asks each field of an event by its value: an inherent
+//! method wins over a trait's of the same name, so that what is known of a type answers first, and the
+//! [trait](Otherwise) for all others. This needs concrete types, which generated code always has.
+
+use std::mem::needs_drop;
+
+/// How many bytes a field of an event has outside of itself, if its end does nothing but free them.
+#[derive(Debug)]
+pub struct Field<'a, T>(pub &'a T);
+
+impl Field<'_, String> {
+    /// Those of the text.
+    #[inline]
+    pub fn memory(&self) -> Option<usize> {
+        Some(self.0.capacity())
+    }
+}
+
+impl<T> Field<'_, Vec<T>> {
+    /// Those of the elements, if they have nothing to drop themselves.
+    #[inline]
+    pub fn memory(&self) -> Option<usize> {
+        (!needs_drop::<T>()).then(|| self.0.capacity().saturating_mul(size_of::<T>()))
+    }
+}
+
+impl Field<'_, Option<String>> {
+    /// Those of the text, if there is one.
+    #[inline]
+    pub fn memory(&self) -> Option<usize> {
+        self.0.as_ref().map_or(Some(0), |text| Field(text).memory())
+    }
+}
+
+impl<T> Field<'_, Option<Vec<T>>> {
+    /// Those of the elements, if there are any.
+    #[inline]
+    pub fn memory(&self) -> Option<usize> {
+        self.0.as_ref().map_or(Some(0), |elements| Field(elements).memory())
+    }
+}
+
+/// A whole event.
+#[derive(Debug)]
+pub struct Whole<'a, T>(pub &'a T);
+
+#[expect(drop_bounds, reason = "whether there is such an implementation is the question")]
+impl<T: Drop> Whole<'_, T> {
+    /// Its own end does more.
+    #[inline]
+    pub fn memory(&self, _: impl FnOnce(&T) -> Option<usize>) -> Option<usize> {
+        None
+    }
+}
+
+/// Any other field: one that has nothing to drop has no memory either.
+pub trait Otherwise {
+    /// None, or nobody knows.
+    fn memory(&self) -> Option<usize>;
+}
+
+impl<T> Otherwise for Field<'_, T> {
+    #[inline]
+    fn memory(&self) -> Option<usize> {
+        nothing::<T>()
+    }
+}
+
+/// Any other event: its end is that of its fields.
+pub trait ByFields<T> {
+    /// What its fields have.
+    fn memory(&self, fields: impl FnOnce(&T) -> Option<usize>) -> Option<usize>;
+}
+
+impl<T> ByFields<T> for Whole<'_, T> {
+    #[inline]
+    fn memory(&self, fields: impl FnOnce(&T) -> Option<usize>) -> Option<usize> {
+        fields(self.0)
+    }
+}
+
+/// Of a type that has nothing to drop.
+#[inline]
+pub fn nothing<T>() -> Option<usize> {
+    (!needs_drop::<T>()).then_some(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_is_known_to_free_memory_and_do_nothing_else_says_how_much() {
+        assert_eq!(Field(&7_u64).memory(), Some(0));
+        assert_eq!(Field(&Some(Ok::<_, char>([1.5]))).memory(), Some(0));
+        assert_eq!(Field(&String::with_capacity(40)).memory(), Some(40));
+        assert_eq!(Field(&Vec::<(u32, f64)>::with_capacity(3)).memory(), Some(48));
+        assert_eq!(Field(&Some(String::with_capacity(5))).memory(), Some(5));
+        assert_eq!(Field(&None::<Vec<u8>>).memory(), Some(0));
+        assert_eq!(Field(&Some(vec![1_u16])).memory(), Some(2));
+    }
+
+    #[test]
+    fn what_may_do_anything_when_it_is_dropped_says_nothing() {
+        assert_eq!(Field(&Arc::new(1)).memory(), None);
+        assert_eq!(Field(&vec![Arc::new(1)]).memory(), None);
+        assert_eq!(Field(&Some(vec![String::new()])).memory(), None);
+        assert_eq!(Field(&HashMap::from([(1, 2)])).memory(), None);
+        assert_eq!(Field(&(1, String::new())).memory(), None);
+    }
+
+    #[test]
+    fn an_event_with_an_end_of_its_own_says_nothing_whatever_its_fields_are() {
+        struct Loud(u8);
+        impl Drop for Loud {
+            fn drop(&mut self) {}
+        }
+        struct Quiet(Loud);
+        assert_eq!(Whole(&Loud(1)).memory(|loud| Some(loud.0.into())), None);
+        assert_eq!(Whole(&2_u8).memory(|two| Some((*two).into())), Some(2));
+        let quiet = Quiet(Loud(3));
+        assert_eq!(Whole(&quiet).memory(|quiet| Field(&quiet.0).memory()), None);
+    }
+}
