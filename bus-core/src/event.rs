@@ -13,6 +13,12 @@ use crate::receipt::Receipt;
 ///
 /// `#[event(..)]` and `#[derive(Event)]` implement it. The struct's *first* event is
 /// [`EVENT`](Self::EVENT); each named one is a constant of the struct besides.
+///
+/// A fired value is dropped when the last of its listeners is done and nobody holds its receipt, on the
+/// thread of whoever is last. Where that can be noticed by nobody, because it only frees memory, and that at
+/// most 512 bytes, it may be later: when another event of the kind is fired, or when the service has had
+/// nothing to do for a tenth of a second or two. So much is known of structs whose fields have nothing to
+/// drop, or are `String`, `Vec<T>` of a `T` that has nothing to drop, or `Option`s of these.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",
     label = "not an event",

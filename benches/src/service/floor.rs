@@ -26,8 +26,8 @@ struct Event {
     open: AtomicU64,
     /// Who it went to, whatever is registered meanwhile.
     route: Arc<u64>,
-    /// Nothing once it is handled.
-    order: Option<Order>,
+    /// Until the event is used again: its end does nothing but free memory.
+    order: Order,
 }
 
 thread_local! {
@@ -133,9 +133,10 @@ impl Service {
             many > 1
         };
         let (mut streak, mut used) = (0, Vec::new());
-        let mut reuse = |mut event: Arc<Event>| {
-            let Some(last) = Arc::get_mut(&mut event) else { return };
-            last.order = None;
+        let mut reuse = |event: Arc<Event>| {
+            if !event.is_unique() {
+                return;
+            }
             used.push(event);
             if used.len() >= AT_ONCE {
                 self.line.give(&mut used);
@@ -151,7 +152,7 @@ impl Service {
                 let handled = catch_unwind(AssertUnwindSafe(|| {
                     for (at, listener) in (0..).zip(&mut listeners) {
                         self.served.at.store(at, Ordering::Relaxed);
-                        event.order.iter().for_each(&listener.hear);
+                        (listener.hear)(&event.order);
                         listener.handled += 1;
                     }
                 }));
@@ -224,11 +225,11 @@ impl Bus {
             && let Some(event) = Arc::get_mut(&mut spare)
             && Arc::ptr_eq(&event.route, &self.route)
         {
-            event.order = Some(order);
+            event.order = order;
             event.open = open;
             return spare;
         }
-        Arc::new(Event { open, route: self.route.clone(), order: Some(order) })
+        Arc::new(Event { open, route: self.route.clone(), order })
     }
 
     /// Fires, and is held back.
