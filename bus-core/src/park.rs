@@ -3,12 +3,14 @@
 //! On a test bus the threads of services are counted while they are awake, from the moment that
 //! something wakes them, so that it can tell when nothing runs and nothing is about to.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::clock::later;
 use crate::failure::Failure;
 use crate::sync::AtomicU8;
 use crate::sync::thread::{self, Thread};
@@ -84,7 +86,16 @@ fn park_thread(deadline: Option<Instant>) {
     }
 }
 
+/// How long it may take when others are let go first, so that nobody has to be woken.
+const SOON: Duration = Duration::from_millis(1);
+
+/// For how long nobody is let go first once it took longer. Then there are others who want the processor, and
+/// each of them takes its share, where who sleeps and is woken mostly gets it at once.
+const CROWDED_FOR: Duration = Duration::from_millis(100);
+
 thread_local! {
+    /// Until when this thread lets nobody go first.
+    static CROWDED: Cell<Option<Instant>> = const { Cell::new(None) };
     static ME: Arc<Sleeper> = Sleeper::new();
     static WAKER: Waker = Waker::from(ME.with(Arc::clone));
 }
@@ -121,6 +132,36 @@ pub(crate) fn contained(waker: &Waker) -> Waker {
     Waker::from(Arc::new(Contained(waker.clone())))
 }
 
+/// Lets other threads go first, so many times at the most, until `look` finds what they may bring; not if it
+/// took long the last time.
+pub(crate) fn give_way<T>(times: u32, look: impl FnMut() -> Option<T>) -> Option<T> {
+    give_way_by(std::thread::yield_now, Instant::now, times, look)
+}
+
+fn give_way_by<T>(
+    yields: impl Fn(),
+    now: impl Fn() -> Instant,
+    times: u32,
+    mut look: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    let from = now();
+    if CROWDED.get().is_some_and(|until| from < until) {
+        return None;
+    }
+    let mut found = None;
+    for _ in 0..times {
+        yields();
+        found = look();
+        if found.is_some() {
+            break;
+        }
+    }
+    let to = now();
+    let is_crowded = to.saturating_duration_since(from) > SOON;
+    CROWDED.set(is_crowded.then(|| later(to, CROWDED_FOR)));
+    found
+}
+
 /// Polls once, for this thread.
 pub(crate) fn once<T>(poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
     WAKER.with(|waker| poll(&mut Context::from_waker(waker)))
@@ -148,4 +189,39 @@ pub(crate) fn park(deadline: Option<Instant>) -> bool {
     }
     ME.with(|me| me.sleep(deadline));
     true
+}
+
+#[cfg(all(test, not(autobus_loom)))]
+mod tests {
+    use super::*;
+
+    /// Lets others go first, each time for so long; gives how often it did.
+    fn yields(from: Instant, each: Duration, found_after: u32) -> u32 {
+        let (time, count) = (Cell::new(from), Cell::new(0));
+        let yields = || {
+            time.set(time.get() + each);
+            count.set(count.get() + 1);
+        };
+        let found =
+            give_way_by(yields, || time.get(), 4, || (count.get() >= found_after).then_some(()));
+        assert_eq!(found.is_some(), count.get() >= found_after);
+        count.get()
+    }
+
+    #[test]
+    fn who_gives_way_looks_each_time_whether_that_was_enough() {
+        let (from, each) = (Instant::now(), Duration::from_micros(50));
+        assert_eq!([1, 3, 4, 9].map(|enough| yields(from, each, enough)), [1, 3, 4, 4]);
+    }
+
+    #[test]
+    fn who_gave_way_for_long_does_not_for_a_while() {
+        let (from, short) = (Instant::now(), Duration::from_micros(50));
+        assert_eq!(yields(from, SOON * 3, 1), 1);
+        let after = from + SOON * 3;
+        assert_eq!(yields(after, short, 1), 0);
+        assert_eq!(yields(after + CROWDED_FOR / 2, short, 1), 0);
+        assert_eq!(yields(after + CROWDED_FOR, short, 1), 1);
+        assert_eq!(yields(after + CROWDED_FOR, short, 1), 1);
+    }
 }

@@ -155,11 +155,12 @@ impl<T, E> Promise<T, E> {
             _ => None,
         };
         if !current::is_any() {
-            for _ in 0..YIELDS {
-                std::thread::yield_now();
-                if let Poll::Ready(answer) = park::once(|cx| self.poll_answer(cx)) {
-                    return answer;
-                }
+            let answer = park::give_way(YIELDS, || match park::once(|cx| self.poll_answer(cx)) {
+                Poll::Ready(answer) => Some(answer),
+                Poll::Pending => None,
+            });
+            if let Some(answer) = answer {
+                return answer;
             }
             let answer = park::until(deadline, |cx| self.poll_answer(cx));
             return answer.unwrap_or(Err(ExecuteError::Timeout));

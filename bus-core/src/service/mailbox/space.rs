@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use event_listener::{Event, EventListener};
@@ -172,11 +171,9 @@ impl<E> Mailbox<E> {
         if self.has_started(number) {
             return;
         }
-        for _ in 0..YIELDS {
-            thread::yield_now();
-            if self.depth() <= self.bound / 2 {
-                return;
-            }
+        let half = || (self.depth() <= self.bound / 2).then_some(());
+        if park::give_way(YIELDS, half).is_some() {
+            return;
         }
         let me = park::waker();
         while !self.has_started(number) && !self.lock().closed {

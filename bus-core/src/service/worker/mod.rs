@@ -172,8 +172,7 @@ impl Worker {
             if self.run_tasks() || self.waited.take() {
                 continue;
             }
-            if self.streak.replace(0) >= STREAK {
-                thread::yield_now();
+            if self.streak.replace(0) >= STREAK && park::give_way(1, || Some(())).is_some() {
                 continue;
             }
             let substitutes = self.service.mailbox.has_substitutes();
