@@ -42,6 +42,11 @@ pub trait Event: Send + Sync + Sized + 'static {
     fn __memory(&self) -> Option<usize> {
         crate::memory::nothing::<Self>()
     }
+
+    /// Asks for what it has outside of itself. Used by the macros.
+    #[doc(hidden)]
+    #[inline]
+    fn __prefetch(&self) {}
 }
 
 /// An event as a constant: exchange, routing key and payload type.

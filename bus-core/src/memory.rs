@@ -1,4 +1,5 @@
-//! Whether the end of a value does nothing but free memory, so that nobody can tell when it comes.
+//! What an event has outside of itself: so that it can be asked for before it is needed, and whether the
+//! event's end does nothing but free that, so that nobody can tell when it comes.
 //!
 //! `Drop` may do anything: unlock, answer, close. Of the types that have something to drop, some of std's
 //! are known to do nothing of that. Generated code asks each field of an event by its value: an inherent
@@ -7,7 +8,10 @@
 
 use std::mem::needs_drop;
 
-/// How many bytes a field of an event has outside of itself, if its end does nothing but free them.
+use crate::sync::prefetch;
+
+/// A field of an event. Its `memory` is how many bytes it has outside of itself, if its end does nothing but
+/// free them.
 #[derive(Debug)]
 pub struct Field<'a, T>(pub &'a T);
 
@@ -17,6 +21,12 @@ impl Field<'_, String> {
     pub fn memory(&self) -> Option<usize> {
         Some(self.0.capacity())
     }
+
+    /// Asks for the beginning of the text.
+    #[inline]
+    pub fn prefetch(&self) {
+        self.0.as_bytes().first().into_iter().for_each(prefetch);
+    }
 }
 
 impl<T> Field<'_, Vec<T>> {
@@ -24,6 +34,12 @@ impl<T> Field<'_, Vec<T>> {
     #[inline]
     pub fn memory(&self) -> Option<usize> {
         (!needs_drop::<T>()).then(|| self.0.capacity().saturating_mul(size_of::<T>()))
+    }
+
+    /// Asks for the first element.
+    #[inline]
+    pub fn prefetch(&self) {
+        self.0.first().into_iter().for_each(prefetch);
     }
 }
 
@@ -60,6 +76,9 @@ impl<T: Drop> Whole<'_, T> {
 pub trait Otherwise {
     /// None, or nobody knows.
     fn memory(&self) -> Option<usize>;
+    /// There is nothing to ask for.
+    #[inline]
+    fn prefetch(&self) {}
 }
 
 impl<T> Otherwise for Field<'_, T> {
@@ -104,6 +123,15 @@ mod tests {
         assert_eq!(Field(&Some(String::with_capacity(5))).memory(), Some(5));
         assert_eq!(Field(&None::<Vec<u8>>).memory(), Some(0));
         assert_eq!(Field(&Some(vec![1_u16])).memory(), Some(2));
+    }
+
+    #[test]
+    fn what_a_field_has_elsewhere_is_asked_for_if_there_is_any() {
+        Field(&String::new()).prefetch();
+        Field(&"text".to_owned()).prefetch();
+        Field(&Vec::<u8>::with_capacity(1)).prefetch();
+        Field(&vec![(); 3]).prefetch();
+        Field(&Some(Arc::new(1))).prefetch();
     }
 
     #[test]

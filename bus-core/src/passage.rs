@@ -22,8 +22,9 @@ use crate::table::Command;
 /// How many numbers of messages a passage takes at once.
 const NUMBERS: u64 = AT_ONCE as u64;
 
-/// How many events before a used message is needed it is asked for.
-const AHEAD: usize = 2;
+/// How many events before a used message is needed its memory is asked for, and what is left of its payload
+/// elsewhere.
+const AHEAD: [usize; 2] = [4, 1];
 
 /// The numbers of the next messages: from, and to where.
 #[derive(Default)]
@@ -193,8 +194,12 @@ impl EventPassage {
     fn next_used(&self) -> Option<MessageRef> {
         let mut used = self.used.borrow_mut();
         let next = used.pop();
-        if let Some(later) = used.len().checked_sub(AHEAD).and_then(|at| used.get(at)) {
-            later.prefetch();
+        let [message, payload] = AHEAD.map(|ahead| used.iter().nth_back(ahead));
+        if let Some(message) = message {
+            message.prefetch();
+        }
+        if let Some(message) = payload {
+            message.prefetch_payload();
         }
         next
     }

@@ -159,6 +159,12 @@ impl<T: Event> Message for Firing<T> {
         prefetch(&self.payload);
     }
 
+    fn prefetch_payload(&self) {
+        if let Stored::Inline(payload) = &self.payload {
+            payload.__prefetch();
+        }
+    }
+
     fn spend(&mut self) -> bool {
         let is_kept = self.route.is_plain && size_of::<Self>() <= LARGEST;
         if is_kept {

@@ -68,6 +68,8 @@ pub(crate) trait Message: Any + Send + Sync {
     }
     /// Asks for the memory of the message, which was written on another core, a moment before it is needed.
     fn prefetch(&self) {}
+    /// The same for what its payload has elsewhere, which the message itself tells where.
+    fn prefetch_payload(&self) {}
     /// Drops what it carries, now that it is handled and this is the only handle on it, and says whether it
     /// can be used for another message.
     fn spend(&mut self) -> bool {

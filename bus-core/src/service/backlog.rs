@@ -11,10 +11,12 @@ use crate::binding::Binding;
 use crate::delivery::Delivery;
 use crate::handler::Access;
 use crate::message::{Message, MessageRef, Whole};
+use crate::sync::prefetch;
 use crate::waits::Invocation;
 
-/// How many messages ahead the memory of one is asked for.
-const AHEAD: usize = 3;
+/// How many entries ahead memory is asked for: that of an entry, of its message, and of what the payload has
+/// elsewhere. Each has to be there to tell of the next.
+const AHEAD: [usize; 3] = [12, 4, 2];
 
 #[derive(Default)]
 pub(super) struct Backlog {
@@ -102,9 +104,7 @@ impl Backlog {
             Entry::First(message, Some(whole)) => (message, whole),
             other => return self.put_back(other),
         };
-        if let Some(Entry::First(later, _)) = self.queue.get(AHEAD) {
-            later.prefetch();
-        }
+        self.ask_ahead();
         service.mailbox.start_held(whole.len());
         if let Whole::Group { len, .. } = whole {
             service.progress().begin(len as usize);
@@ -113,6 +113,21 @@ impl Backlog {
             }
         }
         Some((message, whole))
+    }
+
+    /// Asks for the memory of what is further back in the line.
+    #[inline]
+    fn ask_ahead(&self) {
+        let [entry, message, payload] = AHEAD.map(|ahead| self.queue.get(ahead));
+        if let Some(entry) = entry {
+            prefetch(entry);
+        }
+        if let Some(Entry::First(message, _)) = message {
+            message.prefetch();
+        }
+        if let Some(Entry::First(message, _)) = payload {
+            message.prefetch_payload();
+        }
     }
 
     /// What was first is first again.

@@ -81,8 +81,17 @@ fn whole(
     }
 }
 
-/// How much memory the fields have, if that is all that there is to free.
+/// What the fields have outside of the event: that is asked for, and how much it is, if that is all that there
+/// is to free.
 fn memory(p: &TokenStream, fields: &[Field]) -> TokenStream {
+    let asked = fields.iter().map(|Field { conditions, member }| {
+        code! {
+            #(#conditions)*
+            {
+                #p::memory::Field(&self.#member).prefetch();
+            }
+        }
+    });
     let fields = fields.iter().map(|Field { conditions, member }| {
         code! {
             #(#conditions)*
@@ -92,6 +101,11 @@ fn memory(p: &TokenStream, fields: &[Field]) -> TokenStream {
         }
     });
     code! {
+        #[inline]
+        fn __prefetch(&self) {
+            use #p::memory::Otherwise as _;
+            #(#asked)*
+        }
         #[inline]
         fn __memory(&self) -> ::core::option::Option<::core::primitive::usize> {
             use #p::memory::{ByFields as _, Otherwise as _};

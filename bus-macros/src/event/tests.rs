@@ -93,6 +93,8 @@ fn each_field_of_a_struct_is_asked_for_its_memory() {
     ));
     assert!(code.has("bytes += ::bus::__private::memory::Field(&whole.a).memory()?"), "{code:?}");
     assert!(code.has("#[cfg(unix)] { bytes +="), "{code:?}");
+    assert!(code.has("::bus::__private::memory::Field(&self.a).prefetch()"), "{code:?}");
+    assert_eq!(code.count("#[cfg(unix)]"), 3, "{code:?}");
     let code = local(&quote!(
         #[derive(Debug)]
         struct S(String, u8);

@@ -19,8 +19,8 @@ use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Brief, BriefGuard, prefetc
 /// How many times the bound a mailbox may hold before firing fails.
 const HARD: usize = 64;
 
-/// How many entries ahead memory is asked for that comes from the consumer's core: in the next cache line.
-const AHEAD: usize = 4;
+/// How many entries ahead memory is asked for that comes from the consumer's core: in one of the next cache lines.
+const AHEAD: usize = 8;
 
 /// How much may wait for more to be taken, in a mailbox or for a broker's confirm.
 #[derive(Debug, Clone, Copy)]

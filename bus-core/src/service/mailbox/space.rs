@@ -30,6 +30,9 @@ pub(super) struct Served {
     done: AtomicU64,
     /// What is done on others.
     done_elsewhere: AtomicU64,
+    /// How many deliveries had been accepted when the consumer last had to look: it looks again once that is
+    /// not enough, since those who put something in write it all the time.
+    accepted: AtomicU64,
     /// Receipts that wait for space.
     waiting: AtomicUsize,
     /// Threads wait for space outside of handlers: for half of it, so that each is woken once for many
@@ -49,6 +52,7 @@ impl Served {
             started_elsewhere: AtomicU64::new(0),
             done: AtomicU64::new(0),
             done_elsewhere: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             is_awaited: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -245,10 +249,12 @@ impl<E> Mailbox<E> {
         if self.take_expecting() {
             self.served.space.notify(usize::MAX);
         }
-        if self.served.is_awaited.load(Ordering::Relaxed) && self.depth() <= self.bound / 2 {
+        let started = self.started();
+        let is_down_to = |most: usize| self.is_accepted_within(started + most as u64);
+        if self.served.is_awaited.load(Ordering::Relaxed) && is_down_to(self.bound / 2) {
             self.wake_patient();
         }
-        if self.served.over.load(Ordering::Relaxed) && self.depth() <= self.bound {
+        if self.served.over.load(Ordering::Relaxed) && is_down_to(self.bound) {
             self.served.over.store(false, Ordering::Relaxed);
         }
     }
@@ -286,9 +292,20 @@ impl<E> Mailbox<E> {
         self.note_idle()
     }
 
+    /// Whether no more than so many deliveries have been accepted.
+    #[inline]
+    fn is_accepted_within(&self, most: u64) -> bool {
+        // There are never less.
+        self.served.accepted.load(Ordering::Relaxed) <= most && {
+            let accepted = self.accepted();
+            self.served.accepted.store(accepted, Ordering::Relaxed);
+            accepted <= most
+        }
+    }
+
     #[inline]
     fn note_idle(&self) -> bool {
-        let is_idle = self.is_idle();
+        let is_idle = self.is_accepted_within(self.done());
         if is_idle {
             self.served.idle.notify(usize::MAX);
         }
