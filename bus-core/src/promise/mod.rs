@@ -155,7 +155,7 @@ impl<T, E> Promise<T, E> {
             _ => None,
         };
         if !current::is_any() {
-            let answer = park::give_way(YIELDS, || match park::once(|cx| self.poll_answer(cx)) {
+            let answer = park::look_out(YIELDS, || match park::once(|cx| self.poll_answer(cx)) {
                 Poll::Ready(answer) => Some(answer),
                 Poll::Pending => None,
             });

@@ -168,14 +168,24 @@ impl Worker {
     /// Runs `main` to its end. While this thread sleeps, substitutes have the turn.
     fn drive(&self, main: impl Future<Output = ()>) {
         let mut main = pin!(main);
-        while park::once(|cx| main.as_mut().poll(cx)).is_pending() {
+        let mailbox = &self.service.mailbox;
+        loop {
+            let accepted = mailbox.accepted();
+            if park::once(|cx| main.as_mut().poll(cx)).is_ready() {
+                return;
+            }
             if self.run_tasks() || self.waited.take() {
                 continue;
             }
-            if self.streak.replace(0) >= STREAK && park::give_way(1, || Some(())).is_some() {
+            let is_over = if self.streak.replace(0) >= STREAK {
+                park::give_way(1, || Some(()))
+            } else {
+                park::look_out(0, || (mailbox.accepted() > accepted).then_some(()))
+            };
+            if is_over.is_some() {
                 continue;
             }
-            let substitutes = self.service.mailbox.has_substitutes();
+            let substitutes = mailbox.has_substitutes();
             if substitutes {
                 self.leave_turn();
             }
