@@ -728,8 +728,23 @@ mod ends {
 
     #[event(local, exchange = "ends", key = "guarded")]
     struct Guarded {
+        #[expect(dead_code, reason = "its end is what counts")]
+        guard: Sender<()>,
         _name: String,
-        _guard: Sender<()>,
+    }
+
+    /// Named like what is asked of fields.
+    trait Memory {
+        fn memory(self) -> usize;
+        fn prefetch(&self);
+    }
+
+    impl<T: std::fmt::Debug> Memory for T {
+        fn memory(self) -> usize {
+            0
+        }
+
+        fn prefetch(&self) {}
     }
 
     #[event(local, exchange = "ends", key = "loud")]
@@ -768,8 +783,10 @@ mod ends {
         let bus = bus::builder().services(["ends"]).build().unwrap();
         let after = || bus.fire_event("after", ()).handled().wait().unwrap().ok().unwrap();
         let (guard, is_open) = mpsc::channel();
+        1_u8.prefetch();
+        assert_eq!(1_u8.memory(), 0);
         *ENDS.lock().unwrap() = Some(is_open);
-        drop(bus.fire(Guarded { _name: "a".to_owned(), _guard: guard }));
+        drop(bus.fire(Guarded { guard, _name: "a".to_owned() }));
         after();
         let (ended, ends) = mpsc::channel();
         *ENDS.lock().unwrap() = Some(ends);
@@ -818,8 +835,9 @@ mod ends {
         let text = String::with_capacity(30);
         #[allow(deprecated, reason = "it is asked like any other")]
         let plain = Plain { r#type: 1, text, numbers: Vec::with_capacity(2) };
-        assert_eq!(plain.__memory(), Some(46));
-        assert_eq!(Tuple(Some("abc".to_owned()), "").__memory(), Some(3));
+        assert_eq!((plain.r#type, plain.__memory()), (1, Some(46)));
+        let tuple = Tuple(Some("abc".to_owned()), "");
+        assert_eq!((tuple.1, tuple.__memory()), ("", Some(3)));
         assert_eq!(Packed { small: 1, large: 2 }.__memory(), Some(0));
         assert_eq!(Choice::Text(String::new()).__memory(), None);
         assert_eq!(Nothing.__memory(), Some(0));

@@ -15,10 +15,11 @@ use crate::receipt::Receipt;
 /// [`EVENT`](Self::EVENT); each named one is a constant of the struct besides.
 ///
 /// A fired value is dropped when the last of its listeners is done and nobody holds its receipt, on the
-/// thread of whoever is last. Where that can be noticed by nobody, because it only frees memory, and that at
-/// most 512 bytes, it may be later: when another event of the kind is fired, or when the service has had
-/// nothing to do for a tenth of a second or two. So much is known of structs whose fields have nothing to
-/// drop, or are `String`, `Vec<T>` of a `T` that has nothing to drop, or `Option`s of these.
+/// thread of whoever is last. Where that does nothing but free memory, and with the message no more than 512
+/// bytes of it, it may be later: when another event takes its place, or when the service has had nothing to
+/// do for a tenth of a second or two; a thread that fires keeps the last few until it ends. So much is known
+/// of structs whose fields have nothing to drop, or are `String`, `Vec<T>` of a `T` that has nothing to drop,
+/// or `Option`s of these.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",
     label = "not an event",

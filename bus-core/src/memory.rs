@@ -2,15 +2,16 @@
 //! event's end does nothing but free that, so that nobody can tell when it comes.
 //!
 //! `Drop` may do anything: unlock, answer, close. Of the types that have something to drop, some of std's
-//! are known to do nothing of that. Generated code asks each field of an event by its value: an inherent
-//! method wins over a trait's of the same name, so that what is known of a type answers first, and the
-//! [trait](Otherwise) for all others. This needs concrete types, which generated code always has.
+//! are known to do nothing of that. Generated code asks the fields of an event that are written like those by
+//! their value: an inherent method wins over a trait's of the same name, so that what is known of a type
+//! answers first, and the [trait](Otherwise) for all others. This needs concrete types, which generated code
+//! always has; and names that no trait of a user's has.
 
 use std::mem::needs_drop;
 
 use crate::sync::prefetch;
 
-/// A field of an event. Its `memory` is how many bytes it has outside of itself, if its end does nothing but
+/// A field of an event. Its `__memory` is how many bytes it has outside of itself, if its end does nothing but
 /// free them.
 #[derive(Debug)]
 pub struct Field<'a, T>(pub &'a T);
@@ -18,13 +19,13 @@ pub struct Field<'a, T>(pub &'a T);
 impl Field<'_, String> {
     /// Those of the text.
     #[inline]
-    pub fn memory(&self) -> Option<usize> {
+    pub fn __memory(&self) -> Option<usize> {
         Some(self.0.capacity())
     }
 
     /// Asks for the beginning of the text.
     #[inline]
-    pub fn prefetch(&self) {
+    pub fn __prefetch(&self) {
         self.0.as_bytes().first().into_iter().for_each(prefetch);
     }
 }
@@ -32,13 +33,13 @@ impl Field<'_, String> {
 impl<T> Field<'_, Vec<T>> {
     /// Those of the elements, if they have nothing to drop themselves.
     #[inline]
-    pub fn memory(&self) -> Option<usize> {
+    pub fn __memory(&self) -> Option<usize> {
         (!needs_drop::<T>()).then(|| self.0.capacity().saturating_mul(size_of::<T>()))
     }
 
     /// Asks for the first element.
     #[inline]
-    pub fn prefetch(&self) {
+    pub fn __prefetch(&self) {
         self.0.first().into_iter().for_each(prefetch);
     }
 }
@@ -46,16 +47,28 @@ impl<T> Field<'_, Vec<T>> {
 impl Field<'_, Option<String>> {
     /// Those of the text, if there is one.
     #[inline]
-    pub fn memory(&self) -> Option<usize> {
-        self.0.as_ref().map_or(Some(0), |text| Field(text).memory())
+    pub fn __memory(&self) -> Option<usize> {
+        self.0.as_ref().map_or(Some(0), |text| Field(text).__memory())
+    }
+
+    /// Asks for the beginning of the text, if there is one.
+    #[inline]
+    pub fn __prefetch(&self) {
+        self.0.iter().for_each(|text| Field(text).__prefetch());
     }
 }
 
 impl<T> Field<'_, Option<Vec<T>>> {
     /// Those of the elements, if there are any.
     #[inline]
-    pub fn memory(&self) -> Option<usize> {
-        self.0.as_ref().map_or(Some(0), |elements| Field(elements).memory())
+    pub fn __memory(&self) -> Option<usize> {
+        self.0.as_ref().map_or(Some(0), |elements| Field(elements).__memory())
+    }
+
+    /// Asks for the first element, if there is any.
+    #[inline]
+    pub fn __prefetch(&self) {
+        self.0.iter().for_each(|elements| Field(elements).__prefetch());
     }
 }
 
@@ -67,7 +80,7 @@ pub struct Whole<'a, T>(pub &'a T);
 impl<T: Drop> Whole<'_, T> {
     /// Its own end does more.
     #[inline]
-    pub fn memory(&self, _: impl FnOnce(&T) -> Option<usize>) -> Option<usize> {
+    pub fn __memory(&self, _: impl FnOnce(&T) -> Option<usize>) -> Option<usize> {
         None
     }
 }
@@ -75,15 +88,15 @@ impl<T: Drop> Whole<'_, T> {
 /// Any other field: one that has nothing to drop has no memory either.
 pub trait Otherwise {
     /// None, or nobody knows.
-    fn memory(&self) -> Option<usize>;
+    fn __memory(&self) -> Option<usize>;
     /// There is nothing to ask for.
     #[inline]
-    fn prefetch(&self) {}
+    fn __prefetch(&self) {}
 }
 
 impl<T> Otherwise for Field<'_, T> {
     #[inline]
-    fn memory(&self) -> Option<usize> {
+    fn __memory(&self) -> Option<usize> {
         nothing::<T>()
     }
 }
@@ -91,12 +104,12 @@ impl<T> Otherwise for Field<'_, T> {
 /// Any other event: its end is that of its fields.
 pub trait ByFields<T> {
     /// What its fields have.
-    fn memory(&self, fields: impl FnOnce(&T) -> Option<usize>) -> Option<usize>;
+    fn __memory(&self, fields: impl FnOnce(&T) -> Option<usize>) -> Option<usize>;
 }
 
 impl<T> ByFields<T> for Whole<'_, T> {
     #[inline]
-    fn memory(&self, fields: impl FnOnce(&T) -> Option<usize>) -> Option<usize> {
+    fn __memory(&self, fields: impl FnOnce(&T) -> Option<usize>) -> Option<usize> {
         fields(self.0)
     }
 }
@@ -116,31 +129,31 @@ mod tests {
 
     #[test]
     fn what_is_known_to_free_memory_and_do_nothing_else_says_how_much() {
-        assert_eq!(Field(&7_u64).memory(), Some(0));
-        assert_eq!(Field(&Some(Ok::<_, char>([1.5]))).memory(), Some(0));
-        assert_eq!(Field(&String::with_capacity(40)).memory(), Some(40));
-        assert_eq!(Field(&Vec::<(u32, f64)>::with_capacity(3)).memory(), Some(48));
-        assert_eq!(Field(&Some(String::with_capacity(5))).memory(), Some(5));
-        assert_eq!(Field(&None::<Vec<u8>>).memory(), Some(0));
-        assert_eq!(Field(&Some(vec![1_u16])).memory(), Some(2));
+        assert_eq!(Field(&7_u64).__memory(), Some(0));
+        assert_eq!(Field(&Some(Ok::<_, char>([1.5]))).__memory(), Some(0));
+        assert_eq!(Field(&String::with_capacity(40)).__memory(), Some(40));
+        assert_eq!(Field(&Vec::<(u32, f64)>::with_capacity(3)).__memory(), Some(48));
+        assert_eq!(Field(&Some(String::with_capacity(5))).__memory(), Some(5));
+        assert_eq!(Field(&None::<Vec<u8>>).__memory(), Some(0));
+        assert_eq!(Field(&Some(vec![1_u16])).__memory(), Some(2));
     }
 
     #[test]
     fn what_a_field_has_elsewhere_is_asked_for_if_there_is_any() {
-        Field(&String::new()).prefetch();
-        Field(&"text".to_owned()).prefetch();
-        Field(&Vec::<u8>::with_capacity(1)).prefetch();
-        Field(&vec![(); 3]).prefetch();
-        Field(&Some(Arc::new(1))).prefetch();
+        Field(&String::new()).__prefetch();
+        Field(&"text".to_owned()).__prefetch();
+        Field(&Vec::<u8>::with_capacity(1)).__prefetch();
+        Field(&vec![(); 3]).__prefetch();
+        Field(&Some(Arc::new(1))).__prefetch();
     }
 
     #[test]
     fn what_may_do_anything_when_it_is_dropped_says_nothing() {
-        assert_eq!(Field(&Arc::new(1)).memory(), None);
-        assert_eq!(Field(&vec![Arc::new(1)]).memory(), None);
-        assert_eq!(Field(&Some(vec![String::new()])).memory(), None);
-        assert_eq!(Field(&HashMap::from([(1, 2)])).memory(), None);
-        assert_eq!(Field(&(1, String::new())).memory(), None);
+        assert_eq!(Field(&Arc::new(1)).__memory(), None);
+        assert_eq!(Field(&vec![Arc::new(1)]).__memory(), None);
+        assert_eq!(Field(&Some(vec![String::new()])).__memory(), None);
+        assert_eq!(Field(&HashMap::from([(1, 2)])).__memory(), None);
+        assert_eq!(Field(&(1, String::new())).__memory(), None);
     }
 
     #[test]
@@ -150,9 +163,9 @@ mod tests {
             fn drop(&mut self) {}
         }
         struct Quiet(Loud);
-        assert_eq!(Whole(&Loud(1)).memory(|loud| Some(loud.0.into())), None);
-        assert_eq!(Whole(&2_u8).memory(|two| Some((*two).into())), Some(2));
+        assert_eq!(Whole(&Loud(1)).__memory(|loud| Some(loud.0.into())), None);
+        assert_eq!(Whole(&2_u8).__memory(|two| Some((*two).into())), Some(2));
         let quiet = Quiet(Loud(3));
-        assert_eq!(Whole(&quiet).memory(|quiet| Field(&quiet.0).memory()), None);
+        assert_eq!(Whole(&quiet).__memory(|quiet| Field(&quiet.0).__memory()), None);
     }
 }

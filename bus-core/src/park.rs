@@ -100,8 +100,8 @@ fn park_thread(deadline: Option<Instant>) {
 /// How long it may take when others are let go first, so that nobody has to be woken.
 const SOON: Duration = Duration::from_millis(1);
 
-/// For how long nobody is let go first once it took longer. Then there are others who want the processor, and
-/// each of them takes its share, where who sleeps and is woken mostly gets it at once.
+/// For how long nobody is let go first once it took longer. Then it takes long by itself, or there are others who
+/// want the processor, each of whom takes its share, where who sleeps and is woken mostly gets it at once.
 const CROWDED_FOR: Duration = Duration::from_millis(100);
 
 /// How long a core takes that sleeps and is woken, at the most.
@@ -157,7 +157,7 @@ pub(crate) fn contained(waker: &Waker) -> Waker {
 }
 
 /// Lets other threads go first, so many times at the most, until `look` finds what they may bring; not if it
-/// took long the last time.
+/// takes long, or did the last time.
 pub(crate) fn give_way<T>(times: u32, look: impl FnMut() -> Option<T>) -> Option<T> {
     give_way_by(std::thread::yield_now, Instant::now, times, false, look)
 }
@@ -190,7 +190,7 @@ fn give_way_by<T>(
         let found = look();
         let (to, is_last) = (now(), count >= times);
         let took = to.saturating_duration_since(from);
-        if found.is_some() || is_last && !(stays && took < WAKING) {
+        if found.is_some() || took > SOON || is_last && !(stays && took < WAKING) {
             CROWDED.set((took > SOON).then(|| later(to, CROWDED_FOR)));
             PACE.set(Pace { is_late: stays && found.is_none(), ..PACE.get() });
             return found;
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn who_gave_way_for_long_does_not_for_a_while() {
         let (from, short) = (Instant::now(), Duration::from_micros(50));
-        assert_eq!(yields(from, SOON * 3, 1), 1);
+        assert_eq!(yields(from, SOON * 3, 2), 1);
         let after = from + SOON * 3;
         assert_eq!(yields(after, short, 1), 0);
         assert_eq!(yields(after + CROWDED_FOR / 2, short, 1), 0);

@@ -22,8 +22,8 @@ use crate::table::Command;
 /// How many numbers of messages a passage takes at once.
 const NUMBERS: u64 = AT_ONCE as u64;
 
-/// How many events before a used message is needed its memory is asked for, and what is left of its payload
-/// elsewhere.
+/// How many messages come between one that is used and that whose memory is asked for, and that of which it is
+/// what is left of the payload elsewhere.
 const AHEAD: [usize; 2] = [4, 1];
 
 /// The numbers of the next messages: from, and to where.

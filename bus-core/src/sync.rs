@@ -15,12 +15,12 @@ pub(crate) use loom::sync::{
 };
 
 /// Asks for the cache line in which `value` begins. Unlike a look at it, this holds up no locked
-/// instruction that comes after it. Of stable Rust's targets, x86-64 alone knows how.
+/// instruction that comes after it. It does nothing but on x86-64.
 #[inline]
 pub(crate) fn prefetch<T>(value: &T) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse"))]
     safe_arch::prefetch_t0(value);
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(all(target_arch = "x86_64", target_feature = "sse")))]
     let _ = value;
 }
 

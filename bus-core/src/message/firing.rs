@@ -27,7 +27,7 @@ pub(crate) struct Firing<T> {
 enum Stored<T> {
     Inline(T),
     Shared(Arc<T>),
-    /// It has come to its end, with the message.
+    /// Of a message that is spent: nobody else has a handle on it.
     Gone,
 }
 
@@ -99,7 +99,7 @@ impl<T: Event> Firing<T> {
             Stored::Inline(payload) => payload.__memory(),
             Stored::Shared(_) | Stored::Gone => None,
         };
-        memory.is_some_and(|bytes| bytes <= LARGEST - size_of::<Self>())
+        memory.is_some_and(|bytes| size_of::<Self>().saturating_add(bytes) <= LARGEST)
     }
 }
 

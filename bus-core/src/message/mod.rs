@@ -70,8 +70,8 @@ pub(crate) trait Message: Any + Send + Sync {
     fn prefetch(&self) {}
     /// The same for what its payload has elsewhere, which the message itself tells where.
     fn prefetch_payload(&self) {}
-    /// Drops what it carries, now that it is handled and this is the only handle on it, and says whether it
-    /// can be used for another message.
+    /// Drops what it carries, unless the end of that can wait, now that it is handled and this is the only
+    /// handle on it, and says whether it can be used for another message.
     fn spend(&mut self) -> bool {
         false
     }

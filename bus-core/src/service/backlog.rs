@@ -14,8 +14,8 @@ use crate::message::{Message, MessageRef, Whole};
 use crate::sync::prefetch;
 use crate::waits::Invocation;
 
-/// How many entries ahead memory is asked for: that of an entry, of its message, and of what the payload has
-/// elsewhere. Each has to be there to tell of the next.
+/// How far behind the first in line it is asked for memory: that of an entry, of its message, and of what the
+/// payload has elsewhere. Each has to be there to tell of the next.
 const AHEAD: [usize; 3] = [12, 4, 2];
 
 #[derive(Default)]

@@ -1,9 +1,9 @@
 //! Messages that a service has handled, for those who send it more.
 //!
 //! Memory that one thread takes and another gives back costs several times of what it costs where the same
-//! thread does both. So the service keeps the small messages that it has the last handle on, once what
-//! they carry is dropped, and threads that fire take some of them at a time. It frees those that nobody has
-//! needed for a while.
+//! thread does both. So the service keeps the small messages that it has the last handle on, without what
+//! they carried, unless the end of that can wait, and threads that fire take some of them at a time. It frees
+//! those that nobody has needed for a while.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -13,7 +13,7 @@ use crate::{attrs, names, payload};
 
 /// Checks the events of an item; what comes back is as good as the item lets it be.
 pub(crate) fn check<'a>(
-    input: &DeriveInput,
+    input: &'a DeriveInput,
     declared: &'a [Declared],
     form: Form,
     errors: &Errors,

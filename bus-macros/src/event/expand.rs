@@ -83,20 +83,27 @@ fn whole(
 
 /// What the fields have outside of the event: that is asked for, and how much it is, if that is all that there
 /// is to free.
-fn memory(p: &TokenStream, fields: &[Field]) -> TokenStream {
-    let asked = fields.iter().map(|Field { conditions, member }| {
+fn memory(p: &TokenStream, fields: &[Field<'_>]) -> TokenStream {
+    let asked = fields.iter().filter(|field| field.may_have_memory).map(|field| {
+        let Field { conditions, member, .. } = field;
         code! {
             #(#conditions)*
             {
-                #p::memory::Field(&self.#member).prefetch();
+                #p::memory::Field(&self.#member).__prefetch();
             }
         }
     });
-    let fields = fields.iter().map(|Field { conditions, member }| {
+    let bytes = fields.iter().map(|Field { conditions, member, ty, may_have_memory }| {
+        // Looking at a field would count as its being read.
+        let asked = if *may_have_memory {
+            code!(#p::memory::Field(&whole.#member).__memory())
+        } else {
+            code!(#p::memory::nothing::<#ty>())
+        };
         code! {
             #(#conditions)*
             {
-                bytes += #p::memory::Field(&whole.#member).memory()?;
+                bytes += #asked?;
             }
         }
     });
@@ -107,11 +114,12 @@ fn memory(p: &TokenStream, fields: &[Field]) -> TokenStream {
             #(#asked)*
         }
         #[inline]
+        #[allow(deprecated, reason = "the types of fields are named again")]
         fn __memory(&self) -> ::core::option::Option<::core::primitive::usize> {
             use #p::memory::{ByFields as _, Otherwise as _};
-            #p::memory::Whole(self).memory(|whole| {
+            #p::memory::Whole(self).__memory(|whole| {
                 let mut bytes = 0;
-                #(#fields)*
+                #(#bytes)*
                 ::core::option::Option::Some(bytes)
             })
         }

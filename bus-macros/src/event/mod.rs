@@ -30,7 +30,7 @@ pub(crate) struct Events<'a> {
     pub(crate) ident: Ident,
     pub(crate) each: Vec<Event<'a>>,
     /// The fields, if each of them can be named and borrowed.
-    pub(crate) fields: Option<Vec<Field>>,
+    pub(crate) fields: Option<Vec<Field<'a>>>,
     /// Whether a trait impl for the struct can be written at all.
     pub(crate) can_be_event: bool,
 }

@@ -55,12 +55,15 @@ pub(crate) struct Mailbox<E> {
     substitutes: AtomicUsize,
 }
 
-/// What those write who put something in: one cache line, as long as a lock is a byte.
+/// What those write who put something in: one cache line.
 #[repr(align(64))]
 struct Line<E> {
     queue: Brief<Queue<E>>,
     accepted: AtomicU64,
 }
+
+#[cfg(not(all(test, autobus_loom)))]
+const _: () = assert!(size_of::<Line<()>>() == 64, "what is written together lies together");
 
 struct Queue<E> {
     entries: Vec<E>,

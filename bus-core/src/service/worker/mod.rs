@@ -177,12 +177,13 @@ impl Worker {
             if self.run_tasks() || self.waited.take() {
                 continue;
             }
-            let is_over = if self.streak.replace(0) >= STREAK {
-                park::give_way(1, || Some(()))
-            } else {
-                park::look_out(0, || (mailbox.accepted() > accepted).then_some(()))
+            let goes_on = match self.streak.replace(0) {
+                // The next call may come with the answer.
+                0 => park::look_out(0, || (mailbox.accepted() > accepted).then_some(())),
+                STREAK.. => park::give_way(1, || Some(())),
+                _ => None,
             };
-            if is_over.is_some() {
+            if goes_on.is_some() {
                 continue;
             }
             let substitutes = mailbox.has_substitutes();
