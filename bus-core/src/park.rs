@@ -117,6 +117,7 @@ struct Pace {
 }
 
 thread_local! {
+    static ANSWERED: Cell<bool> = const { Cell::new(false) };
     static PACE: Cell<Pace> = const { Cell::new(Pace { is_brisk: true, is_late: false }) };
     /// Until when this thread lets nobody go first.
     static CROWDED: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -154,6 +155,17 @@ impl Wake for Contained {
 /// Wakes what `waker` would, and never panics.
 pub(crate) fn contained(waker: &Waker) -> Waker {
     Waker::from(Arc::new(Contained(waker.clone())))
+}
+
+/// Wakes who waits for what this thread has done, and may have more for it at once.
+pub(crate) fn answer(waker: Waker) {
+    ANSWERED.set(true);
+    waker.wake();
+}
+
+/// Whether this thread has [answered](answer) since it was asked last.
+pub(crate) fn has_answered() -> bool {
+    ANSWERED.replace(false)
 }
 
 /// Lets other threads go first, so many times at the most, until `look` finds what they may bring; not if it

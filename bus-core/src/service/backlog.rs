@@ -122,10 +122,10 @@ impl Backlog {
         if let Some(entry) = entry {
             prefetch(entry);
         }
-        if let Some(Entry::First(message, _)) = message {
+        if let Some(Entry::First(message, Some(Whole::Group { .. }))) = message {
             message.prefetch();
         }
-        if let Some(Entry::First(message, _)) = payload {
+        if let Some(Entry::First(message, Some(Whole::Group { .. }))) = payload {
             message.prefetch_payload();
         }
     }

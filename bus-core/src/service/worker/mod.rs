@@ -111,6 +111,7 @@ fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
         given_back: Cell::new(0),
         waited: Cell::new(false),
         streak: Cell::new(0),
+        called: Cell::new(false),
         used: RefCell::default(),
         trims: Cell::new(None),
     });
@@ -145,6 +146,8 @@ pub(super) struct Worker {
     waited: Cell<bool>,
     /// The events that were handled since the thread last slept, answered, or let others go first.
     streak: Cell<u32>,
+    /// A call was handled since then.
+    called: Cell<bool>,
     /// Messages that were handled, until there are enough to be given to others.
     used: RefCell<Vec<MessageRef>>,
     /// When those that the service keeps and nobody has needed are freed.
@@ -177,11 +180,13 @@ impl Worker {
             if self.run_tasks() || self.waited.take() {
                 continue;
             }
-            let goes_on = match self.streak.replace(0) {
-                // The next call may come with the answer.
-                0 => park::look_out(0, || (mailbox.accepted() > accepted).then_some(())),
-                STREAK.. => park::give_way(1, || Some(())),
-                _ => None,
+            let (streak, called) = (self.streak.replace(0), self.called.take());
+            let goes_on = if park::has_answered() {
+                park::look_out(0, || (mailbox.accepted() > accepted).then_some(()))
+            } else if called || streak >= STREAK {
+                park::give_way(1, || Some(()))
+            } else {
+                None
             };
             if goes_on.is_some() {
                 continue;
@@ -370,7 +375,7 @@ impl Worker {
                 self.reuse(message);
             }
             Whole::Call => {
-                self.streak.set(0);
+                self.called.set(true);
                 self.run_call(&message, started);
             }
         }
@@ -401,9 +406,11 @@ impl Worker {
     #[inline(never)]
     fn start_one(self: &Rc<Self>, next: Option<Delivery>) -> Step {
         let Some(delivery) = next else { return Step::Stuck };
-        // Who waits for an answer is woken by it, and is not to be let go first as well.
-        let calls = delivery.message.call().is_some();
-        self.streak.set(if calls { 0 } else { self.streak.get().saturating_add(1) });
+        if delivery.message.call().is_some() {
+            self.called.set(true);
+        } else {
+            self.streak.set(self.streak.get().saturating_add(1));
+        }
         if delivery.binding.code.is_async() {
             self.start(delivery);
         } else {
