@@ -57,6 +57,9 @@ const STACK: usize = 16 << 20;
 /// about to send more, and waking costs more than handling.
 const STREAK: u32 = 16;
 
+/// After how many answers in a row that nobody waited for yet it does so for calls.
+const AHEAD: u32 = 4;
+
 /// How many synchronous deliveries run before asynchronous ones get their turn.
 const FAIRNESS: usize = 32;
 
@@ -111,7 +114,8 @@ fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
         given_back: Cell::new(0),
         waited: Cell::new(false),
         streak: Cell::new(0),
-        called: Cell::new(false),
+        called: Cell::new(0),
+        ahead: Cell::new(0),
         used: RefCell::default(),
         trims: Cell::new(None),
     });
@@ -146,8 +150,10 @@ pub(super) struct Worker {
     waited: Cell<bool>,
     /// The events that were handled since the thread last slept, answered, or let others go first.
     streak: Cell<u32>,
-    /// A call was handled since then.
-    called: Cell<bool>,
+    /// The calls that were handled since then.
+    called: Cell<u32>,
+    /// The calls in a row for whose answers nobody waited yet.
+    ahead: Cell<u32>,
     /// Messages that were handled, until there are enough to be given to others.
     used: RefCell<Vec<MessageRef>>,
     /// When those that the service keeps and nobody has needed are freed.
@@ -180,15 +186,7 @@ impl Worker {
             if self.run_tasks() || self.waited.take() {
                 continue;
             }
-            let (streak, called) = (self.streak.replace(0), self.called.take());
-            let goes_on = if park::has_answered() {
-                park::look_out(0, || (mailbox.accepted() > accepted).then_some(()))
-            } else if called || streak >= STREAK {
-                park::give_way(1, || Some(()))
-            } else {
-                None
-            };
-            if goes_on.is_some() {
+            if self.expects_more(|| mailbox.accepted() > accepted) {
                 continue;
             }
             let substitutes = mailbox.has_substitutes();
@@ -200,6 +198,20 @@ impl Worker {
                 self.take_turn();
             }
         }
+    }
+
+    /// Whether more may have come before the thread had to sleep; `came` tells whether it has.
+    fn expects_more(&self, came: impl Fn() -> bool) -> bool {
+        let (streak, called) = (self.streak.replace(0), self.called.take());
+        // Who has sent several calls and waits for none may be about to send more. Who waits is woken by the
+        // answer, and not to be let go first as well.
+        let answered = park::has_answered();
+        let ahead = if answered { 0 } else { self.ahead.get().saturating_add(called) };
+        self.ahead.set(ahead);
+        let many = streak >= STREAK || called > 0 && ahead >= AHEAD;
+        let soon = || came().then_some(());
+        (streak == 0 && park::look_out(0, soon).is_some())
+            || (many && park::give_way(1, || Some(())).is_some())
     }
 
     /// Sleeps until there is something to do, or to free what was kept for that and not needed.
@@ -375,7 +387,7 @@ impl Worker {
                 self.reuse(message);
             }
             Whole::Call => {
-                self.called.set(true);
+                self.called.set(self.called.get().saturating_add(1));
                 self.run_call(&message, started);
             }
         }
@@ -406,11 +418,9 @@ impl Worker {
     #[inline(never)]
     fn start_one(self: &Rc<Self>, next: Option<Delivery>) -> Step {
         let Some(delivery) = next else { return Step::Stuck };
-        if delivery.message.call().is_some() {
-            self.called.set(true);
-        } else {
-            self.streak.set(self.streak.get().saturating_add(1));
-        }
+        let calls = delivery.message.call().is_some();
+        let count = if calls { &self.called } else { &self.streak };
+        count.set(count.get().saturating_add(1));
         if delivery.binding.code.is_async() {
             self.start(delivery);
         } else {
