@@ -66,13 +66,15 @@ fn count(workload: &str) -> Result<f64, String> {
 /// All instructions of a run of so many operations.
 fn instructions(workload: &str, count: u64) -> Result<u64, String> {
     let out = root().join(format!("target/callgrind.{workload}.{count}"));
-    let output = Command::new("valgrind")
+    // On one core nobody looks out for what another core is about to bring, for as long as time decides.
+    let output = Command::new("taskset")
+        .args(["--cpu-list", "0", "valgrind"])
         .arg("--tool=callgrind")
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(root().join("target/release/autobus-bench"))
         .args(["--workload", workload, "--profile", &count.to_string()])
         .output()
-        .map_err(|error| format!("`valgrind` cannot be run: {error}"))?;
+        .map_err(|error| format!("`taskset` cannot be run: {error}"))?;
     let text = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         return Err(format!("`valgrind` failed:\n{text}"));
