@@ -120,8 +120,8 @@ impl<T, E> Promise<T, E> {
         self.late.as_mut().and_then(|late| late.drive.take())
     }
 
-    /// Waits on this thread for the answer. Before it sleeps, the thread looks for it for up to 30 µs, where
-    /// there is another core and what it waited for the last time came that soon.
+    /// Waits on this thread for the answer. Outside of handlers the thread looks for it for up to 30 µs before it
+    /// sleeps, where there is another core and what it waited for the last time came soon.
     ///
     /// # Errors
     ///

@@ -148,11 +148,11 @@ pub(super) struct Worker {
     given_back: Cell<u64>,
     /// A handler waited on this thread, which may have used up a wake-up that was for others.
     waited: Cell<bool>,
-    /// The events that were handled since the thread last slept, answered, or let others go first.
+    /// The events that were handled since the thread last had nothing to do.
     streak: Cell<u32>,
     /// The calls that were handled since then.
     called: Cell<u32>,
-    /// The calls in a row for whose answers nobody waited yet.
+    /// The calls in a row that began, and for whose answers nobody waited yet.
     ahead: Cell<u32>,
     /// Messages that were handled, until there are enough to be given to others.
     used: RefCell<Vec<MessageRef>>,
@@ -203,14 +203,18 @@ impl Worker {
     /// Whether more may have come before the thread had to sleep; `came` tells whether it has.
     fn expects_more(&self, came: impl Fn() -> bool) -> bool {
         let (streak, called) = (self.streak.replace(0), self.called.take());
-        // Who has sent several calls and waits for none may be about to send more. Who waits is woken by the
-        // answer, and not to be let go first as well.
         let answered = park::has_answered();
         let ahead = if answered { 0 } else { self.ahead.get().saturating_add(called) };
         self.ahead.set(ahead);
-        let many = streak >= STREAK || called > 0 && ahead >= AHEAD;
+        if self.service.mailbox.has_substitutes() {
+            // What came is for them, and they wait for the turn.
+            return false;
+        }
+        // Who has sent several calls and waits for none may be about to send more. Who waits is woken by the
+        // answer, and not to be let go first as well.
+        let many = !answered && (streak >= STREAK || called > 0 && ahead >= AHEAD);
         let soon = || came().then_some(());
-        (streak == 0 && park::look_out(0, soon).is_some())
+        (called > 0 && park::look_out(0, soon).is_some())
             || (many && park::give_way(1, || Some(())).is_some())
     }
 
