@@ -49,6 +49,7 @@ mod message;
 pub mod name;
 mod naming;
 mod outcome;
+mod pace;
 mod park;
 mod passage;
 mod payload;

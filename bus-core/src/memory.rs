@@ -11,64 +11,65 @@ use std::mem::needs_drop;
 
 use crate::sync::prefetch;
 
-/// A field of an event. Its `__memory` is how many bytes it has outside of itself, if its end does nothing but
-/// free them.
+/// A type whose end is known to do nothing but free memory, if that of what is in it does no more.
+pub trait Known {
+    /// How many bytes it has outside of itself, if its end does nothing but free them.
+    fn memory(&self) -> Option<usize>;
+    /// Asks for the first of them.
+    fn prefetch(&self);
+}
+
+impl Known for String {
+    #[inline]
+    fn memory(&self) -> Option<usize> {
+        Some(self.capacity())
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        self.as_bytes().first().into_iter().for_each(prefetch);
+    }
+}
+
+impl<T> Known for Vec<T> {
+    #[inline]
+    fn memory(&self) -> Option<usize> {
+        (!needs_drop::<T>()).then(|| self.capacity().saturating_mul(size_of::<T>()))
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        self.first().into_iter().for_each(prefetch);
+    }
+}
+
+impl<T: Known> Known for Option<T> {
+    #[inline]
+    fn memory(&self) -> Option<usize> {
+        self.as_ref().map_or(Some(0), T::memory)
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        self.iter().for_each(T::prefetch);
+    }
+}
+
+/// A field of an event.
 #[derive(Debug)]
 pub struct Field<'a, T>(pub &'a T);
 
-impl Field<'_, String> {
-    /// Those of the text.
+impl<T: Known> Field<'_, T> {
+    /// How many bytes it has outside of itself, if its end does nothing but free them.
     #[inline]
     pub fn __memory(&self) -> Option<usize> {
-        Some(self.0.capacity())
+        self.0.memory()
     }
 
-    /// Asks for the beginning of the text.
+    /// Asks for the first of them.
     #[inline]
     pub fn __prefetch(&self) {
-        self.0.as_bytes().first().into_iter().for_each(prefetch);
-    }
-}
-
-impl<T> Field<'_, Vec<T>> {
-    /// Those of the elements, if they have nothing to drop themselves.
-    #[inline]
-    pub fn __memory(&self) -> Option<usize> {
-        (!needs_drop::<T>()).then(|| self.0.capacity().saturating_mul(size_of::<T>()))
-    }
-
-    /// Asks for the first element.
-    #[inline]
-    pub fn __prefetch(&self) {
-        self.0.first().into_iter().for_each(prefetch);
-    }
-}
-
-impl Field<'_, Option<String>> {
-    /// Those of the text, if there is one.
-    #[inline]
-    pub fn __memory(&self) -> Option<usize> {
-        self.0.as_ref().map_or(Some(0), |text| Field(text).__memory())
-    }
-
-    /// Asks for the beginning of the text, if there is one.
-    #[inline]
-    pub fn __prefetch(&self) {
-        self.0.iter().for_each(|text| Field(text).__prefetch());
-    }
-}
-
-impl<T> Field<'_, Option<Vec<T>>> {
-    /// Those of the elements, if there are any.
-    #[inline]
-    pub fn __memory(&self) -> Option<usize> {
-        self.0.as_ref().map_or(Some(0), |elements| Field(elements).__memory())
-    }
-
-    /// Asks for the first element, if there is any.
-    #[inline]
-    pub fn __prefetch(&self) {
-        self.0.iter().for_each(|elements| Field(elements).__prefetch());
+        self.0.prefetch();
     }
 }
 

@@ -19,6 +19,7 @@ use crate::bus::Bus;
 use crate::clock::{Clock, Sleep, later};
 use crate::current;
 use crate::execute_error::ExecuteError;
+use crate::pace;
 use crate::park;
 use crate::testing::Drive;
 use crate::wait::{self, Note, Refusal};
@@ -156,7 +157,7 @@ impl<T, E> Promise<T, E> {
             _ => None,
         };
         if !current::is_any() {
-            let answer = park::look_out(YIELDS, || match park::once(|cx| self.poll_answer(cx)) {
+            let answer = pace::look_out(YIELDS, || match park::once(|cx| self.poll_answer(cx)) {
                 Poll::Ready(answer) => Some(answer),
                 Poll::Pending => None,
             });

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, Waker};
 
 use crate::execute_error::ExecuteError;
-use crate::park;
+use crate::pace;
 use crate::sync::{Brief, BriefGuard};
 
 /// A place for one answer and the one who waits for it.
@@ -52,7 +52,7 @@ impl<T, E> Slot<T, E> {
         *state = Answer::There(answer);
         drop(state);
         if let Some(waker) = waker {
-            park::answer(waker);
+            pace::answer(waker);
         }
         true
     }

@@ -11,6 +11,7 @@ use event_listener::{Event, EventListener};
 
 use super::Mailbox;
 use crate::clock::later;
+use crate::pace;
 use crate::park;
 use crate::receipt::Ticket;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, fence};
@@ -92,8 +93,7 @@ impl<E> Mailbox<E> {
     #[inline]
     pub(crate) fn depth(&self) -> usize {
         let started = self.started();
-        let accepted = self.line.accepted.load(Ordering::Acquire);
-        usize::try_from(accepted.saturating_sub(started)).unwrap_or(usize::MAX)
+        usize::try_from(self.accepted().saturating_sub(started)).unwrap_or(usize::MAX)
     }
 
     /// Whether everything that was accepted is done.
@@ -106,7 +106,7 @@ impl<E> Mailbox<E> {
     #[inline]
     pub(crate) fn open(&self) -> u64 {
         let done = self.done();
-        self.line.accepted.load(Ordering::Acquire).saturating_sub(done)
+        self.accepted().saturating_sub(done)
     }
 
     /// How many deliveries are done.
@@ -117,6 +117,7 @@ impl<E> Mailbox<E> {
     }
 
     /// How many deliveries were ever accepted.
+    #[inline]
     pub(crate) fn accepted(&self) -> u64 {
         self.line.accepted.load(Ordering::Acquire)
     }
@@ -176,7 +177,7 @@ impl<E> Mailbox<E> {
             return;
         }
         let half = || (self.depth() <= self.bound / 2).then_some(());
-        if park::give_way(YIELDS, half).is_some() {
+        if pace::give_way(YIELDS, half).is_some() {
             return;
         }
         let me = park::waker();

@@ -7,6 +7,7 @@
 //! While a handler waits, the service goes on. One without state leaves its mailbox to a substitute.
 //! One with state, which never leaves this thread, runs other handlers on top of the waiting one.
 
+mod pace;
 mod plain;
 mod running;
 mod state;
@@ -28,6 +29,7 @@ use event_listener::Event;
 use futures_lite::FutureExt as _;
 use futures_lite::future::yield_now;
 
+use self::pace::Pace;
 use self::running::{Hold, Place, Running};
 use super::backlog::Holders;
 use super::tasks::Tasks;
@@ -52,13 +54,6 @@ const NESTED_MOST: usize = 128;
 
 /// The stack of a service's own thread, in bytes; the system provides what is used of it.
 const STACK: usize = 16 << 20;
-
-/// After how many deliveries in a row the thread lets others go first before it sleeps: they may be
-/// about to send more, and waking costs more than handling.
-const STREAK: u32 = 16;
-
-/// After how many answers in a row that nobody waited for yet it does so for calls.
-const AHEAD: u32 = 4;
 
 /// How many synchronous deliveries run before asynchronous ones get their turn.
 const FAIRNESS: usize = 32;
@@ -113,9 +108,7 @@ fn serve(bus: Bus, service: &Arc<Service>, ready: &Sender<Result<(), Error>>) {
         nested: Cell::new(0),
         given_back: Cell::new(0),
         waited: Cell::new(false),
-        streak: Cell::new(0),
-        called: Cell::new(0),
-        ahead: Cell::new(0),
+        pace: Pace::default(),
         used: RefCell::default(),
         trims: Cell::new(None),
     });
@@ -148,12 +141,8 @@ pub(super) struct Worker {
     given_back: Cell<u64>,
     /// A handler waited on this thread, which may have used up a wake-up that was for others.
     waited: Cell<bool>,
-    /// The events that were handled since the thread last had nothing to do.
-    streak: Cell<u32>,
-    /// The calls that were handled since then.
-    called: Cell<u32>,
-    /// The calls in a row that began, and for whose answers nobody waited yet.
-    ahead: Cell<u32>,
+    /// What was handled since the thread last had nothing to do.
+    pace: Pace,
     /// Messages that were handled, until there are enough to be given to others.
     used: RefCell<Vec<MessageRef>>,
     /// When those that the service keeps and nobody has needed are freed.
@@ -186,7 +175,7 @@ impl Worker {
             if self.run_tasks() || self.waited.take() {
                 continue;
             }
-            if self.expects_more(|| mailbox.accepted() > accepted) {
+            if self.pace.expects_more(mailbox, accepted) {
                 continue;
             }
             let substitutes = mailbox.has_substitutes();
@@ -198,24 +187,6 @@ impl Worker {
                 self.take_turn();
             }
         }
-    }
-
-    /// Whether more may have come before the thread had to sleep; `came` tells whether it has.
-    fn expects_more(&self, came: impl Fn() -> bool) -> bool {
-        let (streak, called) = (self.streak.replace(0), self.called.take());
-        let answered = park::has_answered();
-        let ahead = if answered { 0 } else { self.ahead.get().saturating_add(called) };
-        self.ahead.set(ahead);
-        if self.service.mailbox.has_substitutes() {
-            // What came is for them, and they wait for the turn.
-            return false;
-        }
-        // Who has sent several calls and waits for none may be about to send more. Who waits is woken by the
-        // answer, and not to be let go first as well.
-        let many = !answered && (streak >= STREAK || called > 0 && ahead >= AHEAD);
-        let soon = || came().then_some(());
-        (called > 0 && park::look_out(0, soon).is_some())
-            || (many && park::give_way(1, || Some(())).is_some())
     }
 
     /// Sleeps until there is something to do, or to free what was kept for that and not needed.
@@ -386,12 +357,12 @@ impl Worker {
         let started = Started::begun(&*self.service, whole.len());
         match whole {
             Whole::Group { place, .. } => {
-                self.streak.set(self.streak.get().saturating_add(1));
+                self.pace.heard();
                 self.run_group(&message, place.into(), started);
                 self.reuse(message);
             }
             Whole::Call => {
-                self.called.set(self.called.get().saturating_add(1));
+                self.pace.called();
                 self.run_call(&message, started);
             }
         }
@@ -422,9 +393,11 @@ impl Worker {
     #[inline(never)]
     fn start_one(self: &Rc<Self>, next: Option<Delivery>) -> Step {
         let Some(delivery) = next else { return Step::Stuck };
-        let calls = delivery.message.call().is_some();
-        let count = if calls { &self.called } else { &self.streak };
-        count.set(count.get().saturating_add(1));
+        if delivery.message.call().is_some() {
+            self.pace.called();
+        } else {
+            self.pace.heard();
+        }
         if delivery.binding.code.is_async() {
             self.start(delivery);
         } else {
