@@ -96,6 +96,8 @@ pub(crate) struct Shared {
     pub(crate) link: Link,
     pub(crate) publisher: Publisher,
     pub(crate) gauge: Gauge,
+    /// The channels on which something may still be delivered.
+    pub(crate) consuming: Gauge,
     pub(crate) queue_type: QueueType,
     pub(crate) body_limit: usize,
 }
@@ -220,6 +222,7 @@ impl Task {
         link: &mut Link,
     ) -> Result<(), Refused> {
         let lost = Refused::Lost;
+        let taking = self.shared.consuming.busy();
         let channel = open.channel().await.map_err(lost)?;
         let lane = open.lane(&channel);
         self.source.declare(&channel, self.shared.queue_type).await?;
@@ -252,7 +255,7 @@ impl Task {
             Source::Command(_) => LINGER,
             Source::Queue(_) | Source::Suspects(_) => LINGER_IDLE,
         };
-        let new = Session::new(channel, lane, Arc::new(settler), self.channels);
+        let new = Session::new(channel, lane, Arc::new(settler), self.channels, taking);
         let session = session.insert(new.sized(batch, self.prefetch.into(), linger));
         self.serve(session, &mut consumer, open, link).await
     }
@@ -290,6 +293,7 @@ impl Task {
                         let cancelled = session.channel.basic_cancel(consumer.tag(), cancel);
                         cancelled.await.map_err(Refused::Lost)?;
                         self.take_all(session, None, usize::MAX)?;
+                        session.taking = None;
                     }
                     if self.ending {
                         for (tag, message) in session.passed_on.drain(..) {

@@ -64,6 +64,8 @@ pub(crate) struct Session {
     pub(crate) settler: Arc<Settler>,
     pub(crate) number: u64,
     pub(crate) unsettled: Unsettled<Held>,
+    /// As long as the broker may deliver something that is not among those.
+    pub(crate) taking: Option<Busy>,
     /// What the broker was told of last, and may not know.
     pub(crate) told: VecDeque<(String, Known)>,
     /// What is to be acknowledged; empty but for its memory.
@@ -80,13 +82,20 @@ pub(crate) struct Session {
 
 impl Session {
     /// Of a channel, the number of its settler, on which nothing was delivered.
-    pub(crate) fn new(channel: Channel, lane: Lane, settler: Arc<Settler>, number: u64) -> Self {
+    pub(crate) fn new(
+        channel: Channel,
+        lane: Lane,
+        settler: Arc<Settler>,
+        number: u64,
+        taking: Busy,
+    ) -> Self {
         Self {
             channel,
             lane,
             settler,
             number,
             unsettled: Unsettled::new(),
+            taking: Some(taking),
             told: VecDeque::new(),
             acks: Vec::new(),
             passed_on: Vec::new(),

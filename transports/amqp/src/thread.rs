@@ -109,6 +109,7 @@ impl Start {
                 link: consuming.clone(),
                 publisher: publisher.clone(),
                 gauge: gauge.clone(),
+                consuming: Gauge::default(),
                 queue_type,
                 body_limit,
             }),
@@ -289,6 +290,10 @@ impl Main {
             // A consumer that is gone has ended.
             let _ = orders.send(Order::End);
         }
+        let deadline = tokio::time::Instant::from_std(deadline);
+        // What is delivered until then is known only once its consumer has ended.
+        let ended = deadline.min(tokio::time::Instant::now() + GOODBYE);
+        let _ = tokio::time::timeout_at(ended, self.consumers.consuming.idle()).await;
         let idle = async {
             // Settling publishes, and what is published settles.
             while publisher.gauge().count() + gauge.count() > 0 {
@@ -296,7 +301,6 @@ impl Main {
                 gauge.idle().await;
             }
         };
-        let deadline = tokio::time::Instant::from_std(deadline);
         let result = tokio::time::timeout_at(deadline, idle).await.map_err(|_| {
             let (messages, deliveries) = (publisher.gauge().count(), gauge.count());
             let message = format!(

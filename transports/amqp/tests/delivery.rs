@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use autobus_core::Reason;
-use autobus_core::transport::{Incoming, Settlement};
+use autobus_core::transport::{Incoming, Settlement, Subscription};
 use autobus_testkit::{Rabbit, poll_until};
 use serde_json::json;
 
@@ -254,9 +254,26 @@ fn the_arguments_of_queues_follow_from_the_url_and_from_nothing_else() {
 #[test]
 #[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
 fn what_is_on_its_way_to_a_consumer_that_ends_is_not_counted_as_lost() {
+    on_its_way(|bus, _| Bus(bus.0.clone()), |_, consumer| drop(consumer));
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server; run `cargo xtask test --setup`"]
+fn what_is_on_its_way_to_a_transport_that_closes_is_not_counted_as_lost() {
+    let end = |bus: Bus, consumer| {
+        bus.close();
+        drop(consumer);
+    };
+    on_its_way(|_, url| connect(url), end);
+}
+
+/// Has consumers that `end` in the middle of what they are sent, of which they hold nothing; each is of the
+/// transport that `of` gives.
+fn on_its_way(of: impl Fn(&Bus, &str) -> Bus, end: impl Fn(Bus, Subscription)) {
     const MESSAGES: usize = 1_000;
     let vhost = Rabbit::shared().vhost();
-    let bus = connect(&format!("{}?queue_type=classic", vhost.url()));
+    let url = format!("{}?queue_type=classic", vhost.url());
+    let bus = connect(&url);
     let queue = listener("billing.order", ALL);
     bus.declare(std::slice::from_ref(&queue)).unwrap();
     let (sender, confirms) = channel();
@@ -276,14 +293,14 @@ fn what_is_on_its_way_to_a_consumer_that_ends_is_not_counted_as_lost() {
             ack(incoming);
             drop(sender.send(message));
         });
-        // It ends in the middle of what it is sent, of which it holds nothing.
-        let consumer = wait(|done| bus.0.consume(&queue, 64, sink, done)).unwrap();
+        let ends = of(&bus, &url);
+        let consumer = wait(|done| ends.0.consume(&queue, 64, sink, done)).unwrap();
         for _ in 0..20.min(MESSAGES - ids.len()) {
             let message = received.recv_timeout(PATIENCE).expect("a delivery");
             assert_eq!((message.attempt, message.lost), (1, 0), "{}", message.id);
             ids.insert(message.id.clone());
         }
-        drop(consumer);
+        end(ends, consumer);
     }
     bus.close();
 }
